@@ -1,0 +1,128 @@
+package config
+
+import (
+	"time"
+
+	"github.com/lntpay/lntpay/payments"
+)
+
+// Config is everything that can be set.
+type Config struct {
+	Log      Log      `koanf:"log"`
+	API      API      `koanf:"api"`
+	Worker   Worker   `koanf:"worker"`
+	Webhooks Webhooks `koanf:"webhooks"`
+	// Sandbox and Production are served when their database_url is set.
+	Sandbox    Environment `koanf:"sandbox"`
+	Production Environment `koanf:"production"`
+}
+
+// Log says how much is logged.
+type Log struct {
+	// Level is debug, info, warn or error.
+	Level string `koanf:"level"`
+}
+
+// API sets the HTTP API.
+type API struct {
+	// Listen is the public address, host:port.
+	Listen string `koanf:"listen"`
+	// OperatorListen serves /healthz, /readyz and /metrics.
+	OperatorListen string `koanf:"operator_listen"`
+	// MaxInFlight bounds the POSTs that wait for a workflow; past it the
+	// answer is 503 with Retry-After.
+	MaxInFlight int `koanf:"max_in_flight"`
+	// MaxChargeMsat is the largest amount of one charge.
+	MaxChargeMsat payments.Msat `koanf:"max_charge_msat"`
+	// ShutdownTimeoutMS is how long running requests may take to end.
+	ShutdownTimeoutMS int `koanf:"shutdown_timeout_ms"`
+}
+
+// Worker sets the worker.
+type Worker struct {
+	// OperatorListen serves /healthz, /readyz and /metrics of the worker.
+	OperatorListen string `koanf:"operator_listen"`
+}
+
+// Webhooks sets the sender.
+type Webhooks struct {
+	// AllowPrivate opens loopback and RFC 1918 targets, for development.
+	AllowPrivate bool `koanf:"allow_private"`
+}
+
+// Environment sets one of the two environments.
+type Environment struct {
+	// DatabaseURL is the Postgres DSN of the runtime role.
+	DatabaseURL string `koanf:"database_url"`
+	// MigrateDatabaseURL is the DSN of the owner, used by `lntpay migrate`
+	// only; DatabaseURL when empty.
+	MigrateDatabaseURL string `koanf:"migrate_database_url"`
+	// MaxConns bounds each process's pool.
+	MaxConns int32 `koanf:"max_conns"`
+	// SecretsKeyFile holds 32 bytes in hex that seal webhook secrets at rest.
+	SecretsKeyFile string `koanf:"secrets_key_file"`
+	// PreimageKeyFile holds 32 bytes in hex that preimages derive from. Only
+	// the worker reads it. Guard it as money.
+	PreimageKeyFile string `koanf:"preimage_key_file"`
+	// OldPreimageKeyFiles are retired keys that open charges still need.
+	OldPreimageKeyFiles []string `koanf:"old_preimage_key_files"`
+	Temporal            Temporal `koanf:"temporal"`
+	Node                Node     `koanf:"node"`
+}
+
+// Temporal sets the orchestrator.
+type Temporal struct {
+	// Address is the frontend's host:port.
+	Address string `koanf:"address"`
+	// Namespace is this environment's own.
+	Namespace string `koanf:"namespace"`
+	// RetentionHours is how long closed workflows stay visible.
+	RetentionHours int `koanf:"retention_hours"`
+}
+
+// Node sets the lnd node. Only the worker connects to it.
+type Node struct {
+	// Name is written into every charge.
+	Name string `koanf:"name"`
+	// Network is mainnet, testnet, signet or regtest.
+	Network string `koanf:"network"`
+	// Address is lnd's gRPC host:port.
+	Address string `koanf:"address"`
+	// TLSCertFile is lnd's tls.cert.
+	TLSCertFile string `koanf:"tls_cert_file"`
+	// MacaroonFile is a macaroon with at least the receive permissions.
+	MacaroonFile string `koanf:"macaroon_file"`
+	// Pubkey is the node's identity in hex; another node is refused.
+	Pubkey string `koanf:"pubkey"`
+}
+
+// Defaults are the values of what is not set.
+func Defaults() Config {
+	env := Environment{MaxConns: 20, Temporal: Temporal{RetentionHours: 72}}
+
+	return Config{
+		Log: Log{Level: "info"},
+		API: API{
+			Listen: "127.0.0.1:8080", OperatorListen: "127.0.0.1:8081", MaxInFlight: 64,
+			MaxChargeMsat:     payments.DefaultMaxAmount,
+			ShutdownTimeoutMS: int((20 * time.Second).Milliseconds()),
+		},
+		Worker:     Worker{OperatorListen: "127.0.0.1:8082"},
+		Sandbox:    env,
+		Production: env,
+	}
+}
+
+// Environments are the ones that are configured, by name.
+func (c *Config) Environments() map[payments.Environment]Environment {
+	all := map[payments.Environment]Environment{}
+	for name, env := range map[payments.Environment]Environment{
+		payments.Sandbox: c.Sandbox, payments.Production: c.Production,
+	} {
+		if env.DatabaseURL != "" {
+			all[name] = env
+		}
+	}
+
+	return all
+}

@@ -1,0 +1,9 @@
+// Package lightning is the vault's door: the Node interface that the rest of
+// the system sees, and its lnd implementation. lndclient connects and
+// authenticates; the calls that move money use the raw gRPC stubs, because
+// lndclient drops fields and merges errors that must stay apart.
+//
+// No SQL and no Temporal here. No text from lnd leaves this package as an
+// answer: callers get the sentinel errors below or an error that means
+// "unknown".
+package lightning

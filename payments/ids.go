@@ -1,0 +1,42 @@
+package payments
+
+import (
+	"fmt"
+	"strings"
+
+	"go.jetify.com/typeid"
+)
+
+// Prefixes of the public ids. An id is its prefix, an underscore and the
+// 26-character Crockford base32 of a UUIDv7 (the TypeID format), so ids of one
+// kind sort by the time they were made.
+const (
+	PrefixWorkspace = "ws"
+	PrefixKey       = "key"
+	PrefixCharge    = "ch"
+	PrefixEndpoint  = "we"
+	PrefixEvent     = "evt"
+	PrefixDelivery  = "dlv"
+	PrefixTransfer  = "txf"
+)
+
+// NewID makes a fresh id with one of the prefixes above. It panics only when
+// the system's source of randomness fails.
+func NewID(prefix string) string {
+	id, err := typeid.WithPrefix(prefix)
+	if err != nil {
+		panic(fmt.Sprintf("payments: new %s id: %v", prefix, err))
+	}
+
+	return id.String()
+}
+
+// ValidID reports whether id is a well-formed id with the given prefix.
+func ValidID(prefix, id string) bool {
+	if !strings.HasPrefix(id, prefix+"_") {
+		return false
+	}
+	_, err := typeid.FromString(id)
+
+	return err == nil
+}
