@@ -81,23 +81,23 @@ UPDATE receipt r SET state = 'suspense', next_check_at = NULL
 FROM charge c
 WHERE r.charge_id = ANY($1::text[]) AND c.id = r.charge_id AND r.state = 'uncredited'
     AND c.status = 'paid'
-RETURNING r.charge_id
+RETURNING c.id
 `
 
 // A receipt for a charge that was paid otherwise is suspense.
-func (q *Queries) SuspendReceipts(ctx context.Context, chargeIds []string) ([]*string, error) {
+func (q *Queries) SuspendReceipts(ctx context.Context, chargeIds []string) ([]string, error) {
 	rows, err := q.db.Query(ctx, suspendReceipts, chargeIds)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []*string
+	var items []string
 	for rows.Next() {
-		var charge_id *string
-		if err := rows.Scan(&charge_id); err != nil {
+		var id string
+		if err := rows.Scan(&id); err != nil {
 			return nil, err
 		}
-		items = append(items, charge_id)
+		items = append(items, id)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

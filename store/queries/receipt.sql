@@ -52,7 +52,7 @@ UPDATE receipt r SET state = 'suspense', next_check_at = NULL
 FROM charge c
 WHERE r.charge_id = ANY(@charge_ids::text[]) AND c.id = r.charge_id AND r.state = 'uncredited'
     AND c.status = 'paid'
-RETURNING r.charge_id;
+RETURNING c.id;
 
 -- Receipts without credit, older than the given age.
 -- name: UncreditedReceipts :many
