@@ -3,3 +3,21 @@
 //   sqlc v1.31.1
 
 package ledgerdb
+
+import (
+	"time"
+)
+
+type Transfer struct {
+	WorkspaceID        string
+	Sequence           int64
+	ID                 string
+	Kind               string
+	Ref                string
+	DebitAccount       int16
+	CreditAccount      int16
+	AmountMsat         int64
+	AvailableAfterMsat int64
+	LockedAfterMsat    int64
+	CreatedAt          time.Time
+}

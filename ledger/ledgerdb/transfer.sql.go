@@ -11,8 +11,11 @@ import (
 )
 
 const getBalance = `-- name: GetBalance :one
-SELECT available_msat, locked_msat, now()::timestamptz AS as_of
-FROM balance WHERE workspace_id = $1
+SELECT coalesce(b.available_msat, 0)::bigint AS available_msat,
+    coalesce(b.locked_msat, 0)::bigint AS locked_msat,
+    now()::timestamptz AS as_of
+FROM (SELECT $1::text AS workspace_id) w
+LEFT JOIN balance b ON b.workspace_id = w.workspace_id
 `
 
 type GetBalanceRow struct {
@@ -25,5 +28,195 @@ func (q *Queries) GetBalance(ctx context.Context, workspaceID string) (GetBalanc
 	row := q.db.QueryRow(ctx, getBalance, workspaceID)
 	var i GetBalanceRow
 	err := row.Scan(&i.AvailableMsat, &i.LockedMsat, &i.AsOf)
+	return i, err
+}
+
+const listTransfers = `-- name: ListTransfers :many
+SELECT workspace_id, sequence, id, kind, ref, debit_account, credit_account, amount_msat, available_after_msat, locked_after_msat, created_at FROM transfer
+WHERE workspace_id = $1
+    AND ($2::bigint IS NULL OR sequence < $2)
+    AND ($3::text IS NULL OR ref = $3)
+    AND ($4::text IS NULL OR kind = $4)
+ORDER BY sequence DESC
+LIMIT $5
+`
+
+type ListTransfersParams struct {
+	WorkspaceID    string
+	BeforeSequence *int64
+	Ref            *string
+	Kind           *string
+	MaxRows        int32
+}
+
+func (q *Queries) ListTransfers(ctx context.Context, arg ListTransfersParams) ([]Transfer, error) {
+	rows, err := q.db.Query(ctx, listTransfers,
+		arg.WorkspaceID,
+		arg.BeforeSequence,
+		arg.Ref,
+		arg.Kind,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Transfer
+	for rows.Next() {
+		var i Transfer
+		if err := rows.Scan(
+			&i.WorkspaceID,
+			&i.Sequence,
+			&i.ID,
+			&i.Kind,
+			&i.Ref,
+			&i.DebitAccount,
+			&i.CreditAccount,
+			&i.AmountMsat,
+			&i.AvailableAfterMsat,
+			&i.LockedAfterMsat,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const openAccounts = `-- name: OpenAccounts :exec
+INSERT INTO balance (workspace_id) VALUES ($1) ON CONFLICT DO NOTHING
+`
+
+func (q *Queries) OpenAccounts(ctx context.Context, workspaceID string) error {
+	_, err := q.db.Exec(ctx, openAccounts, workspaceID)
+	return err
+}
+
+const postTransfers = `-- name: PostTransfers :many
+WITH input AS (
+    SELECT t.ord, t.id, t.workspace_id, t.kind, t.ref, t.debit_account, t.credit_account, t.amount_msat,
+        CASE WHEN t.credit_account = 1 THEN t.amount_msat WHEN t.debit_account = 1 THEN -t.amount_msat ELSE 0 END AS available_delta,
+        CASE WHEN t.credit_account = 2 THEN t.amount_msat WHEN t.debit_account = 2 THEN -t.amount_msat ELSE 0 END AS locked_delta
+    FROM (
+        SELECT generate_subscripts($1::text[], 1) AS ord, unnest($1::text[]) AS id,
+            unnest($2::text[]) AS workspace_id, unnest($3::text[]) AS kind,
+            unnest($4::text[]) AS ref, unnest($5::smallint[]) AS debit_account,
+            unnest($6::smallint[]) AS credit_account, unnest($7::bigint[]) AS amount_msat
+    ) t
+), delta AS (
+    SELECT workspace_id, sum(available_delta)::bigint AS available_delta,
+        sum(locked_delta)::bigint AS locked_delta, count(*) AS n
+    FROM input GROUP BY workspace_id
+), held AS (
+    SELECT b.workspace_id FROM balance b JOIN delta USING (workspace_id)
+    ORDER BY b.workspace_id FOR UPDATE OF b
+), touched AS (
+    UPDATE balance b
+    SET available_msat = b.available_msat + d.available_delta,
+        locked_msat = b.locked_msat + d.locked_delta,
+        version = b.version + d.n,
+        updated_at = now()
+    FROM delta d JOIN held USING (workspace_id)
+    WHERE b.workspace_id = d.workspace_id
+        AND b.available_msat + d.available_delta >= 0
+        AND b.locked_msat + d.locked_delta >= 0
+    RETURNING b.workspace_id, b.version - d.n AS version_before,
+        b.available_msat - d.available_delta AS available_before,
+        b.locked_msat - d.locked_delta AS locked_before
+)
+INSERT INTO transfer (workspace_id, sequence, id, kind, ref, debit_account,
+    credit_account, amount_msat, available_after_msat, locked_after_msat)
+SELECT i.workspace_id, t.version_before + row_number() OVER w, i.id, i.kind, i.ref,
+    i.debit_account, i.credit_account, i.amount_msat,
+    t.available_before + sum(i.available_delta) OVER w,
+    t.locked_before + sum(i.locked_delta) OVER w
+FROM input i JOIN touched t USING (workspace_id)
+WINDOW w AS (PARTITION BY i.workspace_id ORDER BY i.ord)
+RETURNING workspace_id, sequence, id, kind, ref, debit_account, credit_account, amount_msat, available_after_msat, locked_after_msat, created_at
+`
+
+type PostTransfersParams struct {
+	Ids            []string
+	WorkspaceIds   []string
+	Kinds          []string
+	Refs           []string
+	DebitAccounts  []int16
+	CreditAccounts []int16
+	AmountsMsat    []int64
+}
+
+// PostTransfers books a whole batch in one statement: one lock and one version
+// bump per workspace, in ascending order, so that concurrent batches cannot
+// deadlock. A workspace whose balance would fall below zero gets none of its
+// rows; the caller sees fewer rows than it asked for and rolls back.
+func (q *Queries) PostTransfers(ctx context.Context, arg PostTransfersParams) ([]Transfer, error) {
+	rows, err := q.db.Query(ctx, postTransfers,
+		arg.Ids,
+		arg.WorkspaceIds,
+		arg.Kinds,
+		arg.Refs,
+		arg.DebitAccounts,
+		arg.CreditAccounts,
+		arg.AmountsMsat,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Transfer
+	for rows.Next() {
+		var i Transfer
+		if err := rows.Scan(
+			&i.WorkspaceID,
+			&i.Sequence,
+			&i.ID,
+			&i.Kind,
+			&i.Ref,
+			&i.DebitAccount,
+			&i.CreditAccount,
+			&i.AmountMsat,
+			&i.AvailableAfterMsat,
+			&i.LockedAfterMsat,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const sumTransfers = `-- name: SumTransfers :one
+SELECT
+    coalesce(sum(CASE WHEN credit_account = 1 THEN amount_msat WHEN debit_account = 1 THEN -amount_msat ELSE 0 END), 0)::bigint AS available_msat,
+    coalesce(sum(CASE WHEN credit_account = 2 THEN amount_msat WHEN debit_account = 2 THEN -amount_msat ELSE 0 END), 0)::bigint AS locked_msat,
+    count(*) AS transfers, coalesce(max(sequence), 0)::bigint AS last_sequence
+FROM transfer WHERE workspace_id = $1
+`
+
+type SumTransfersRow struct {
+	AvailableMsat int64
+	LockedMsat    int64
+	Transfers     int64
+	LastSequence  int64
+}
+
+// The books of one workspace, added up from its transfers.
+func (q *Queries) SumTransfers(ctx context.Context, workspaceID string) (SumTransfersRow, error) {
+	row := q.db.QueryRow(ctx, sumTransfers, workspaceID)
+	var i SumTransfersRow
+	err := row.Scan(
+		&i.AvailableMsat,
+		&i.LockedMsat,
+		&i.Transfers,
+		&i.LastSequence,
+	)
 	return i, err
 }

@@ -59,11 +59,10 @@ func NewDatabase(t testing.TB) string {
 // Workspace creates a workspace and returns its id.
 func Workspace(t testing.TB, s *store.Store) string {
 	t.Helper()
-	id := payments.NewID(payments.PrefixWorkspace)
-	_, err := s.CreateWorkspace(t.Context(), dbWorkspace(id))
+	workspace, err := s.AddWorkspace(t.Context(), "test")
 	require.NoError(t, err)
 
-	return id
+	return workspace.ID
 }
 
 func makeTemplate(admin string) error {
