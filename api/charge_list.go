@@ -40,11 +40,7 @@ func (s *Server) listCharges(c *call) error {
 	if err != nil {
 		return err
 	}
-	answer, err := listOf(rows, page.limit, func(row db.Charge) string { return row.ID }, c.chargeOf)
-	if err != nil {
-		return err
-	}
-	c.JSON(http.StatusOK, answer)
+	c.JSON(http.StatusOK, listOf(rows, page.limit, func(row db.Charge) string { return row.ID }, c.env.Store.Charge))
 
 	return nil
 }

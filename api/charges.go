@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -32,7 +30,7 @@ func (s *Server) createCharge(c *call) error {
 	p := post{key: key, body: body, resourceID: payments.NewID(payments.PrefixCharge), request: request}
 
 	return s.drive(c, p, func(ctx context.Context, claimed claim) error {
-		return c.env.Charges.Open(ctx, workflows.ChargeRef{
+		return c.env.Charges.OpenCharge(ctx, workflows.ChargeRef{
 			ID: claimed.resourceID, WorkspaceID: c.key.workspaceID, AmountMsat: request.AmountMsat,
 		}, claimed.startBy)
 	})
@@ -90,9 +88,9 @@ func (s *Server) cancelCharge(c *call) error {
 	}
 
 	return s.drive(c, p, func(ctx context.Context, claimed claim) error {
-		return c.env.Charges.Cancel(ctx,
-			workflows.ChargeRef{ID: row.ID, WorkspaceID: row.WorkspaceID, AmountMsat: payments.Msat(row.AmountMsat)},
-			workflows.CancelCharge{ChargeID: row.ID, ClaimID: claimed.resourceID, StartBy: claimed.startBy})
+		return c.env.Charges.CancelCharge(ctx, workflows.ChargeRef{
+			ID: row.ID, WorkspaceID: row.WorkspaceID, AmountMsat: payments.Msat(row.AmountMsat),
+		}, claimed.resourceID, claimed.startBy)
 	})
 }
 
@@ -135,32 +133,7 @@ func (s *Server) getCharge(c *call) error {
 	if err != nil {
 		return err
 	}
-	charge, err := c.chargeOf(row)
-	if err != nil {
-		return err
-	}
-	c.JSON(http.StatusOK, charge)
+	c.JSON(http.StatusOK, c.env.Store.Charge(row))
 
 	return nil
-}
-
-// chargeOf makes the domain's charge of a row.
-func (c *call) chargeOf(row db.Charge) (payments.Charge, error) {
-	charge := payments.Charge{
-		ID: row.ID, WorkspaceID: row.WorkspaceID, Environment: c.env.name,
-		Status: payments.ChargeStatus(row.Status), AmountMsat: payments.Msat(row.AmountMsat),
-		AmountPaidMsat: payments.Msat(row.AmountPaidMsat), Description: row.Description,
-		PaymentHash: row.PaymentHash, ExternalID: row.ExternalID,
-		CreatedAt: row.CreatedAt, PaidAt: row.PaidAt, Warnings: row.Warnings,
-	}
-	// The schema lets these be null while creating only, which nobody sees.
-	if row.Bolt11 == nil || row.ExpiresAt == nil {
-		return payments.Charge{}, fmt.Errorf("%w: charge %s is visible without an invoice", errBug, row.ID)
-	}
-	charge.Bolt11, charge.ExpiresAt = *row.Bolt11, *row.ExpiresAt
-	if err := json.Unmarshal(row.Metadata, &charge.Metadata); err != nil {
-		return payments.Charge{}, fmt.Errorf("%w: metadata of %s: %w", errBug, row.ID, err)
-	}
-
-	return charge, nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store/db"
+	"github.com/lntpay/lntpay/webhooks"
 )
 
 const (
@@ -20,7 +21,7 @@ type endpointRequest struct {
 	Description *string  `json:"description"`
 }
 
-func (s *Server) parseEndpoint(body []byte) (endpointRequest, error) {
+func (c *call) parseEndpoint(body []byte) (endpointRequest, error) {
 	f, err := parseFields(body)
 	if err != nil {
 		return endpointRequest{}, err
@@ -32,11 +33,11 @@ func (s *Server) parseEndpoint(body []byte) (endpointRequest, error) {
 		return endpointRequest{}, err
 	}
 
-	return request, s.allowURL(request.URL)
+	return request, c.allowURL(request.URL)
 }
 
 // parseEndpointChange reads a PATCH. Only the description can be null.
-func (s *Server) parseEndpointChange(body []byte) (db.UpdateWebhookEndpointParams, error) {
+func (c *call) parseEndpointChange(body []byte) (db.UpdateWebhookEndpointParams, error) {
 	f, err := parseFields(body)
 	if err != nil {
 		return db.UpdateWebhookEndpointParams{}, err
@@ -62,7 +63,7 @@ func (s *Server) parseEndpointChange(body []byte) (db.UpdateWebhookEndpointParam
 		return change, err
 	}
 
-	return change, s.allowURL(*change.Url)
+	return change, c.allowURL(*change.Url)
 }
 
 // events are types that exist, or "*".
@@ -77,13 +78,12 @@ func (f *fields) events(name string) []string {
 	return types
 }
 
-// allowURL says no more than no: what an address resolves to inside is not a
-// client's business.
-func (s *Server) allowURL(rawURL string) error {
-	if err := s.checkURL(rawURL); err != nil {
-		return payments.NewProblem(payments.CodeURLNotAllowed,
-			"Give the absolute URL of a public host; private addresses are refused.",
-			payments.FieldError{Field: "url", Message: "is not allowed"})
+// allowURL passes on why a URL is refused: those texts are made for the
+// developer who chose it, and nothing is resolved for them.
+func (c *call) allowURL(rawURL string) error {
+	if err := webhooks.CheckURL(rawURL, c.env.WebhookPolicy); err != nil {
+		return payments.NewProblem(payments.CodeURLNotAllowed, "The URL of the endpoint was refused.",
+			payments.FieldError{Field: "url", Message: err.Error()})
 	}
 
 	return nil

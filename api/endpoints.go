@@ -2,14 +2,13 @@ package api
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store/db"
+	"github.com/lntpay/lntpay/webhooks"
 )
 
 // endpointObject is the public shape of a webhook endpoint. Secret is only in
@@ -26,11 +25,6 @@ type endpointObject struct {
 	CreatedAt   time.Time            `json:"created_at"`
 }
 
-const (
-	secretPrefix = "whsec_"
-	secretBytes  = 32
-)
-
 // createEndpoint is POST /v1/webhooks/endpoints.
 func (s *Server) createEndpoint(c *call) error {
 	key, err := c.idempotencyKey()
@@ -41,7 +35,7 @@ func (s *Server) createEndpoint(c *call) error {
 	if err != nil {
 		return err
 	}
-	request, err := s.parseEndpoint(body)
+	request, err := c.parseEndpoint(body)
 	if err != nil {
 		return err
 	}
@@ -56,33 +50,26 @@ func (s *Server) createEndpoint(c *call) error {
 func (c *call) insertEndpoint(
 	ctx context.Context, q *db.Queries, id string, request endpointRequest,
 ) (remember, send any, err error) {
-	random := make([]byte, secretBytes)
-	_, _ = rand.Read(random) // Never fails; it ends the process instead.
-	secret := secretPrefix + base64.StdEncoding.EncodeToString(random)
-	sealed, err := c.env.Sealer.Seal([]byte(secret))
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: seal webhook secret: %w", errBug, err)
-	}
+	secret := webhooks.NewSecret()
 	row, err := q.InsertWebhookEndpoint(ctx, db.InsertWebhookEndpointParams{
 		ID: id, WorkspaceID: c.key.workspaceID, Url: request.URL, Events: request.Events,
-		Description: request.Description, SecretSealed: sealed,
+		Description: request.Description, SecretSealed: c.env.Sealer.Seal(id, secret),
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("insert webhook endpoint: %w", err)
 	}
-	object, _ := c.endpointOf(row)
+	object := c.endpointOf(row)
 	shown := object
 	shown.Secret = secret
 
 	return object, shown, nil
 }
 
-// endpointOf never fails; its shape is that of listOf's argument.
-func (c *call) endpointOf(row db.WebhookEndpoint) (endpointObject, error) {
+func (c *call) endpointOf(row db.WebhookEndpoint) endpointObject {
 	return endpointObject{
 		ID: row.ID, Object: "webhook_endpoint", Environment: c.env.name, URL: row.Url,
 		Events: row.Events, Status: row.Status, Description: row.Description, CreatedAt: row.CreatedAt.UTC(),
-	}, nil
+	}
 }
 
 // endpointID is the path's, if it can be one.
@@ -100,7 +87,7 @@ func (c *call) sendEndpoint(row db.WebhookEndpoint, err error) error {
 	if err != nil {
 		return err
 	}
-	object, _ := c.endpointOf(row)
+	object := c.endpointOf(row)
 	c.JSON(http.StatusOK, object)
 
 	return nil
@@ -137,11 +124,7 @@ func (s *Server) listEndpoints(c *call) error {
 	if err != nil {
 		return err
 	}
-	answer, err := listOf(rows, page.limit, func(row db.WebhookEndpoint) string { return row.ID }, c.endpointOf)
-	if err != nil {
-		return err
-	}
-	c.JSON(http.StatusOK, answer)
+	c.JSON(http.StatusOK, listOf(rows, page.limit, func(row db.WebhookEndpoint) string { return row.ID }, c.endpointOf))
 
 	return nil
 }
@@ -156,7 +139,7 @@ func (s *Server) updateEndpoint(c *call) error {
 	if err != nil {
 		return err
 	}
-	change, err := s.parseEndpointChange(body)
+	change, err := c.parseEndpointChange(body)
 	if err != nil {
 		return err
 	}

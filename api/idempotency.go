@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/store"
 	"github.com/lntpay/lntpay/store/db"
 )
 
@@ -223,11 +224,8 @@ func (p post) settle(
 	if err != nil {
 		return answer{}, fmt.Errorf("%w: marshal answer: %w", errBug, err)
 	}
-	rows, err := q.RecordAnswer(ctx, db.RecordAnswerParams{
-		ResourceID: p.resourceID, AnswerStatus: http.StatusCreated, Answer: remembered,
-	})
-	if err != nil || rows != 1 {
-		return answer{}, fmt.Errorf("record answer of %d claims: %w", rows, err)
+	if err := store.Freeze(ctx, q, p.resourceID, http.StatusCreated, remembered); err != nil {
+		return answer{}, err
 	}
 
 	return answer{status: http.StatusCreated, body: sent}, nil

@@ -131,12 +131,7 @@ func (s *Server) listKeys(c *call) error {
 	if err != nil {
 		return err
 	}
-	answer, err := listOf(rows, page.limit, func(row db.ApiKey) string { return row.ID },
-		func(row db.ApiKey) (keyObject, error) { return c.keyOf(row), nil })
-	if err != nil {
-		return err
-	}
-	c.JSON(http.StatusOK, answer)
+	c.JSON(http.StatusOK, listOf(rows, page.limit, func(row db.ApiKey) string { return row.ID }, c.keyOf))
 
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/lntpay/lntpay/ledger"
 	"github.com/lntpay/lntpay/payments"
 )
 
@@ -27,7 +28,7 @@ func (s *Server) getBalance(c *call) error {
 	if err != nil {
 		return err
 	}
-	available, locked, asOf, err := c.env.Ledger.Balance(ctx, c.key.workspaceID)
+	available, locked, asOf, err := ledger.Balance(ctx, c.env.Store.Pool, c.key.workspaceID)
 	if err != nil {
 		return err
 	}
@@ -39,11 +40,29 @@ func (s *Server) getBalance(c *call) error {
 	return nil
 }
 
-// transferObject is the public shape of a transfer.
+// transferObject is the public shape of a transfer, accounts by name.
 type transferObject struct {
-	Object      string               `json:"object"`
-	Environment payments.Environment `json:"environment"`
-	Transfer
+	ID                 string               `json:"id"`
+	Object             string               `json:"object"`
+	Environment        payments.Environment `json:"environment"`
+	Kind               ledger.Kind          `json:"kind"`
+	Ref                string               `json:"ref"`
+	DebitAccount       string               `json:"debit_account"`
+	CreditAccount      string               `json:"credit_account"`
+	AmountMsat         payments.Msat        `json:"amount_msat"`
+	AvailableAfterMsat payments.Msat        `json:"available_after_msat"`
+	LockedAfterMsat    payments.Msat        `json:"locked_after_msat"`
+	Sequence           int64                `json:"sequence"`
+	CreatedAt          time.Time            `json:"created_at"`
+}
+
+func (c *call) transferOf(t ledger.Transfer) transferObject {
+	return transferObject{
+		ID: t.ID, Object: "transfer", Environment: c.env.name, Kind: t.Kind, Ref: t.Ref,
+		DebitAccount: t.Debit.String(), CreditAccount: t.Credit.String(), AmountMsat: t.AmountMsat,
+		AvailableAfterMsat: t.AvailableAfterMsat, LockedAfterMsat: t.LockedAfterMsat,
+		Sequence: t.Sequence, CreatedAt: t.CreatedAt.UTC(),
+	}
 }
 
 // listTransfers is GET /v1/ledger/transfers, by sequence, newest first.
@@ -53,28 +72,21 @@ func (s *Server) listTransfers(c *call) error {
 		return err
 	}
 	limit := q.number("limit", 1, maxLimit, defaultLimit)
-	filter := TransferFilter{WorkspaceID: c.key.workspaceID, Limit: limit + 1, BeforeSequence: q.sequence()}
+	filter := ledger.TransferFilter{WorkspaceID: c.key.workspaceID, Limit: limit + 1, BeforeSequence: q.sequence()}
 	filter.Ref, _ = q.text("ref")
-	filter.Kind, _ = q.text("kind")
+	kind, _ := q.text("kind")
+	filter.Kind = ledger.Kind(kind)
 	if err := q.result(); err != nil {
 		return err
 	}
 	ctx, cancel := c.context()
 	defer cancel()
-	rows, err := c.env.Ledger.Transfers(ctx, filter)
+	rows, err := ledger.Transfers(ctx, c.env.Store.Pool, filter)
 	if err != nil {
 		return err
 	}
-	answer, err := listOf(rows, limit, func(row Transfer) string { return strconv.FormatInt(row.Sequence, 10) },
-		func(row Transfer) (transferObject, error) {
-			row.CreatedAt = row.CreatedAt.UTC()
-
-			return transferObject{Object: "transfer", Environment: c.env.name, Transfer: row}, nil
-		})
-	if err != nil {
-		return err
-	}
-	c.JSON(http.StatusOK, answer)
+	c.JSON(http.StatusOK, listOf(rows, limit,
+		func(row ledger.Transfer) string { return strconv.FormatInt(row.Sequence, 10) }, c.transferOf))
 
 	return nil
 }

@@ -1,8 +1,6 @@
 package api
 
-import (
-	"encoding/base64"
-)
+import "encoding/base64"
 
 // page is which part of a list is asked for: limit rows below before.
 type page struct {
@@ -23,7 +21,7 @@ type list[T any] struct {
 
 // listOf makes the list of the rows that were read for p. seen is the part of
 // a row that the next page starts below.
-func listOf[Row, T any](rows []Row, limit int, seen func(Row) string, object func(Row) (T, error)) (list[T], error) {
+func listOf[Row, T any](rows []Row, limit int, seen func(Row) string, object func(Row) T) list[T] {
 	answer := list[T]{Object: "list", Data: make([]T, 0, min(len(rows), limit))}
 	if len(rows) > limit {
 		rows = rows[:limit]
@@ -31,12 +29,8 @@ func listOf[Row, T any](rows []Row, limit int, seen func(Row) string, object fun
 		answer.HasMore, answer.NextCursor = true, &cursor
 	}
 	for _, row := range rows {
-		item, err := object(row)
-		if err != nil {
-			return list[T]{}, err
-		}
-		answer.Data = append(answer.Data, item)
+		answer.Data = append(answer.Data, object(row))
 	}
 
-	return answer, nil
+	return answer
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/lntpay/lntpay/config"
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store"
+	"github.com/lntpay/lntpay/webhooks"
 	"github.com/lntpay/lntpay/workflows"
 )
 
@@ -18,8 +19,6 @@ type Options struct {
 	Config config.API
 	// Environments are those that are served; the key's prefix chooses.
 	Environments map[payments.Environment]Environment
-	// CheckURL refuses the target of a webhook endpoint.
-	CheckURL func(rawURL string) error
 	// Checks are what /readyz asks, by name: Postgres and Temporal of each
 	// environment, and what the worker last said of its node.
 	Checks map[string]func(ctx context.Context) error
@@ -33,52 +32,25 @@ type Options struct {
 type Environment struct {
 	Store   *store.Store
 	Charges Charges
-	Ledger  Ledger
 	Sealer  Sealer
+	// WebhookPolicy says which targets an endpoint may have.
+	WebhookPolicy webhooks.Policy
 }
 
-// Charges drives the workflow of a charge. Nil means decided: the answer is
-// frozen in the claim. An error means that nothing is known: 503.
+// Charges drives the workflow of a charge; workflows.Starter is the one that
+// does. Nil means decided: the answer is frozen in the claim. An error means
+// that nothing is known: 503.
 type Charges interface {
-	// Open opens the charge of the claim whose resource id is ref.ID, unless
-	// Postgres' clock is past startBy.
-	Open(ctx context.Context, ref workflows.ChargeRef, startBy time.Time) error
-	// Cancel cancels the charge and freezes the answer in cancel.ClaimID.
-	Cancel(ctx context.Context, ref workflows.ChargeRef, cancel workflows.CancelCharge) error
+	// OpenCharge opens the charge of the claim whose resource id is ref.ID,
+	// unless Postgres' clock is past startBy.
+	OpenCharge(ctx context.Context, ref workflows.ChargeRef, startBy time.Time) error
+	// CancelCharge cancels the charge and freezes the answer in the claim
+	// whose resource id is claimID.
+	CancelCharge(ctx context.Context, ref workflows.ChargeRef, claimID string, startBy time.Time) error
 }
 
-// Sealer encrypts the secrets that must be known in clear to sign.
+// Sealer encrypts the secrets that must be known in clear to sign;
+// webhooks.Sealer is the one that does.
 type Sealer interface {
-	Seal(plain []byte) ([]byte, error)
-}
-
-// Ledger is what the API reads of the books.
-type Ledger interface {
-	// Balance is zero for a workspace without transfers.
-	Balance(ctx context.Context, workspaceID string) (available, locked payments.Msat, asOf time.Time, err error)
-	// Transfers are newest first.
-	Transfers(ctx context.Context, filter TransferFilter) ([]Transfer, error)
-}
-
-// TransferFilter chooses transfers of a workspace; empty fields choose all.
-type TransferFilter struct {
-	WorkspaceID    string
-	Ref            string
-	Kind           string
-	BeforeSequence int64
-	Limit          int
-}
-
-// Transfer is one double entry, accounts by name.
-type Transfer struct {
-	ID                 string        `json:"id"`
-	Kind               string        `json:"kind"`
-	Ref                string        `json:"ref"`
-	DebitAccount       string        `json:"debit_account"`
-	CreditAccount      string        `json:"credit_account"`
-	AmountMsat         payments.Msat `json:"amount_msat"`
-	AvailableAfterMsat payments.Msat `json:"available_after_msat"`
-	LockedAfterMsat    payments.Msat `json:"locked_after_msat"`
-	Sequence           int64         `json:"sequence"`
-	CreatedAt          time.Time     `json:"created_at"`
+	Seal(endpointID, secret string) []byte
 }

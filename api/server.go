@@ -32,7 +32,6 @@ const (
 type Server struct {
 	config       config.API
 	environments map[payments.Environment]*environment
-	checkURL     func(string) error
 	checks       map[string]func(context.Context) error
 	registry     *prometheus.Registry
 	metrics      *metrics
@@ -70,7 +69,7 @@ func New(options Options) (*Server, error) {
 	metrics := newMetrics(registry)
 	s := &Server{
 		config: options.Config, environments: map[payments.Environment]*environment{},
-		checkURL: options.CheckURL, checks: map[string]func(context.Context) error{},
+		checks:   map[string]func(context.Context) error{},
 		registry: registry, metrics: metrics, log: log, openAPI: openAPI,
 		inFlight: newInFlight(options.Config.MaxInFlight, metrics.inFlight),
 		stopping: make(chan struct{}),

@@ -93,23 +93,3 @@ func (q *Queries) ReadAnswer(ctx context.Context, resourceID string) (ReadAnswer
 	err := row.Scan(&i.AnswerStatus, &i.Answer)
 	return i, err
 }
-
-const recordAnswer = `-- name: RecordAnswer :execrows
-UPDATE claim SET answer_status = $1::int, answer = $2::bytea, answered_at = now()
-WHERE resource_id = $3 AND answer IS NULL
-`
-
-type RecordAnswerParams struct {
-	AnswerStatus int32
-	Answer       []byte
-	ResourceID   string
-}
-
-// For what is decided in the claim's own transaction, without a workflow.
-func (q *Queries) RecordAnswer(ctx context.Context, arg RecordAnswerParams) (int64, error) {
-	result, err := q.db.Exec(ctx, recordAnswer, arg.AnswerStatus, arg.Answer, arg.ResourceID)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}

@@ -13,8 +13,3 @@ FROM claim WHERE workspace_id = @workspace_id AND path = @path AND key = @key::t
 
 -- name: ReadAnswer :one
 SELECT answer_status, answer FROM claim WHERE resource_id = @resource_id;
-
--- name: RecordAnswer :execrows
--- For what is decided in the claim's own transaction, without a workflow.
-UPDATE claim SET answer_status = @answer_status::int, answer = @answer::bytea, answered_at = now()
-WHERE resource_id = @resource_id AND answer IS NULL;
