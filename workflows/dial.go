@@ -112,3 +112,16 @@ func addAttributes(ctx context.Context, c client.Client, namespace string) error
 
 	return nil
 }
+
+// CheckServed is nil when Temporal answers and a worker polls for payments.
+func CheckServed(ctx context.Context, c client.Client) error {
+	queue, err := c.DescribeTaskQueue(ctx, TaskQueuePayments, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
+	if err != nil {
+		return fmt.Errorf("describe task queue: %w", err)
+	}
+	if len(queue.GetPollers()) == 0 {
+		return errors.New("workflows: no worker polls for payments")
+	}
+
+	return nil
+}
