@@ -19,6 +19,9 @@ var (
 	ErrInvoiceNotFound = errors.New("lightning: no such invoice on this node")
 	// ErrInvoiceSettled is CancelInvoice's answer for a settled invoice.
 	ErrInvoiceSettled = errors.New("lightning: invoice is settled")
+	// ErrWrongNode means another node than the configured one answers at the
+	// address. Nothing it says counts.
+	ErrWrongNode = errors.New("lightning: another node answers at this address")
 )
 
 // InvoiceState is the node's word on an invoice.
@@ -65,7 +68,8 @@ type NewInvoice struct {
 
 // Indexes are the highest invoice indexes that the node has handed out, as far
 // as it still remembers them. Lower than seen before means the node went back
-// in time.
+// in time, or that lnd deletes canceled invoices: gc-canceled-invoices-on-startup
+// and -on-the-fly stay off.
 type Indexes struct {
 	Add    uint64
 	Settle uint64
@@ -88,10 +92,20 @@ type Node interface {
 	CancelInvoice(ctx context.Context, hash Hash) error
 	// SubscribeSettled streams settled invoices with a settle index above
 	// the cursor, then live ones, until the context ends or the stream
-	// breaks (always a non-nil error). A cursor of 0 replays nothing. onOpen
-	// is called once the node has accepted the subscription. The handler runs
-	// in stream order on one goroutine; its error ends the stream.
-	// Invoices without a hash (spontaneous AMP) are skipped.
+	// breaks (always a non-nil error). A cursor of 0 replays nothing.
+	//
+	// Another cursor must be an index that the node gave to a settled
+	// invoice: for one that falls into a gap, lnd on bbolt leaves out the
+	// first invoice after the gap (channeldb/invoices.go,
+	// InvoicesSettledSince, seeks and then steps). Live invoices at or below
+	// the cursor are not sent (invoiceregistry.go, dispatchToClients). The
+	// backlog is in settle order on bbolt and in add order on native SQL, and
+	// an invoice that settles meanwhile may come twice.
+	//
+	// onOpen is called, before any handler, once the node has answered after
+	// the subscription was sent. The handler runs in stream order on one
+	// goroutine, which onOpen shares; its error ends the stream and is
+	// wrapped. AMP invoices (a spontaneous one has no hash) are skipped.
 	SubscribeSettled(ctx context.Context, settleCursor uint64, onOpen func(), handle func(Invoice) error) error
 	// ListInvoices pages through all invoices with an add index at or above
 	// from, in order, at most pageSize at a time.

@@ -60,6 +60,8 @@ CREATE TABLE claim (
     key           text,
     body_sha256   bytea NOT NULL CHECK (octet_length(body_sha256) = 32),
     request       jsonb NOT NULL,
+    -- Of the first attempt: a frozen refusal carries it.
+    request_id    text NOT NULL,
     answer_status int,
     answer        bytea,
     created_at    timestamptz NOT NULL DEFAULT now(),

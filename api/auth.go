@@ -1,0 +1,102 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/lntpay/lntpay/api/apikey"
+	"github.com/lntpay/lntpay/payments"
+)
+
+// readTimeout bounds everything that only asks Postgres.
+const readTimeout = 10 * time.Second
+
+// call is one authenticated request.
+type call struct {
+	*gin.Context
+	env *environment
+	key identity
+}
+
+// handler answers a call or says why not.
+type handler func(s *Server, c *call) error
+
+// errUnauthorized is one answer for missing, malformed, unknown, revoked,
+// expired and foreign keys: the difference is nobody's business.
+var errUnauthorized = payments.NewProblem(payments.CodeUnauthorized,
+	"Send a valid API key as Authorization: Bearer <key>.")
+
+// authenticated wraps a handler with the key and its scope.
+func (s *Server) authenticated(scope apikey.Scope, handle handler) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		authorized, err := s.authenticate(c)
+		if err == nil {
+			err = authorized.require(scope)
+		}
+		if err == nil {
+			err = handle(s, authorized)
+		}
+		if err != nil {
+			s.answerError(c, err)
+		}
+	}
+}
+
+func (s *Server) authenticate(c *gin.Context) (*call, error) {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), readTimeout)
+	defer cancel()
+	env, hash, ok := apikey.Parse(bearer(c.Request.Header))
+	if !ok {
+		return nil, errUnauthorized
+	}
+	served, ok := s.environments[env]
+	if !ok {
+		return nil, errUnauthorized
+	}
+	key, err := served.keys.find(ctx, hash)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, errUnauthorized
+	}
+	if err != nil {
+		return nil, err
+	}
+
+	return &call{Context: c, env: served, key: key}, nil
+}
+
+// bearer returns the token of the only Authorization header; the scheme's
+// name is case-insensitive (RFC 9110).
+func bearer(header http.Header) string {
+	values := header.Values("Authorization")
+	if len(values) != 1 {
+		return ""
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+
+	return strings.TrimSpace(token)
+}
+
+// require refuses a key without the scope.
+func (c *call) require(scope apikey.Scope) error {
+	if slices.Contains(c.key.scopes, string(scope)) {
+		return nil
+	}
+
+	return payments.NewProblem(payments.CodeForbidden, "This request needs the scope "+string(scope)+".")
+}
+
+// context is the request's, bounded: for reads and for writes that are one
+// transaction.
+func (c *call) context() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(c.Request.Context(), readTimeout)
+}

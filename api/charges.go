@@ -1,0 +1,139 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/store/db"
+	"github.com/lntpay/lntpay/workflows"
+)
+
+// prefixCancel begins the ids of the claims of cancels; they name no object.
+const prefixCancel = "cnl"
+
+// createCharge is POST /v1/charges.
+func (s *Server) createCharge(c *call) error {
+	key, err := c.idempotencyKey()
+	if err != nil {
+		return err
+	}
+	body, err := readBody(c)
+	if err != nil {
+		return err
+	}
+	request, err := s.chargeRequest(body)
+	if err != nil {
+		return err
+	}
+	p := post{key: key, body: body, resourceID: payments.NewID(payments.PrefixCharge), request: request}
+
+	return s.drive(c, p, func(ctx context.Context, claimed claim) error {
+		return c.env.Charges.OpenCharge(ctx, workflows.ChargeRef{
+			ID: claimed.resourceID, WorkspaceID: c.key.workspaceID, AmountMsat: request.AmountMsat,
+		}, claimed.startBy)
+	})
+}
+
+// chargeRequest validates everything that needs no lock.
+func (s *Server) chargeRequest(body []byte) (payments.ChargeRequest, error) {
+	f, err := parseFields(body)
+	if err != nil {
+		return payments.ChargeRequest{}, err
+	}
+	request := payments.ChargeRequest{
+		AmountMsat:  f.amount(s.config.MaxChargeMsat),
+		Description: f.description("description"),
+		ExpiresInS: f.seconds("expires_in",
+			payments.MinExpiresInSeconds, payments.MaxExpiresInSeconds, payments.DefaultExpiresInSeconds),
+		Metadata:   f.metadata("metadata"),
+		ExternalID: f.textChars("external_id", payments.MaxExternalIDChars),
+	}
+
+	return request, f.result()
+}
+
+// description is bounded in bytes: BOLT11 carries it as such.
+func (f *fields) description(name string) *string {
+	text := f.text(name)
+	if text != nil && len(*text) > payments.MaxDescriptionBytes {
+		f.fail(name, "must be at most %d bytes long", payments.MaxDescriptionBytes)
+	}
+
+	return text
+}
+
+// cancelCharge is POST /v1/charges/{id}/cancel. What does not exist is not
+// claimed.
+func (s *Server) cancelCharge(c *call) error {
+	key, err := c.idempotencyKey()
+	if err != nil {
+		return err
+	}
+	body, err := readBody(c)
+	if err != nil {
+		return err
+	}
+	if err := refuseFields(body); err != nil {
+		return err
+	}
+	row, err := c.readCharge()
+	if err != nil {
+		return err
+	}
+	p := post{
+		key: key, body: body, resourceID: payments.NewID(prefixCancel),
+		request: map[string]string{"charge_id": row.ID},
+	}
+
+	return s.drive(c, p, func(ctx context.Context, claimed claim) error {
+		return c.env.Charges.CancelCharge(ctx, workflows.ChargeRef{
+			ID: row.ID, WorkspaceID: row.WorkspaceID, AmountMsat: payments.Msat(row.AmountMsat),
+		}, claimed.resourceID, claimed.startBy)
+	})
+}
+
+// refuseFields takes an empty body or an empty object.
+func refuseFields(body []byte) error {
+	if len(body) == 0 {
+		return nil
+	}
+	f, err := parseFields(body)
+	if err != nil {
+		return err
+	}
+
+	return f.result()
+}
+
+// readCharge reads the charge that the path names, if this key may see it.
+func (c *call) readCharge() (db.Charge, error) {
+	id := c.Param("id")
+	if !payments.ValidID(payments.PrefixCharge, id) {
+		return db.Charge{}, errNotFound
+	}
+	ctx, cancel := c.context()
+	defer cancel()
+
+	return c.env.Store.ReadCharge(ctx, db.ReadChargeParams{ID: id, WorkspaceID: c.key.workspaceID})
+}
+
+// getCharge is GET /v1/charges/{id}, at once or after a wait.
+func (s *Server) getCharge(c *call) error {
+	q, err := readQuery(c)
+	if err != nil {
+		return err
+	}
+	wait := time.Duration(q.number("wait", 0, int(maxWait/time.Second), 0)) * time.Second
+	if err := q.result(); err != nil {
+		return err
+	}
+	row, err := s.awaitCharge(c, wait)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, c.env.Store.Charge(row))
+
+	return nil
+}

@@ -1,0 +1,53 @@
+package api
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+type metrics struct {
+	requests *prometheus.HistogramVec
+	inFlight prometheus.Gauge
+	waiters  prometheus.Gauge
+}
+
+func newMetrics(registry *prometheus.Registry) *metrics {
+	m := &metrics{
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "lntpay_http_request_duration_seconds",
+			Help:    "Time to answer, by route, method and status. Long-polls are included.",
+			Buckets: []float64{.002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 60},
+		}, []string{"route", "method", "status"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "lntpay_http_posts_in_flight",
+			Help: "POSTs that wait for a workflow, bounded by api.max_in_flight.",
+		}),
+		waiters: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "lntpay_http_long_polls", Help: "GETs that wait for a charge to leave pending.",
+		}),
+	}
+	registry.MustRegister(m.requests, m.inFlight, m.waiters,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	return m
+}
+
+func (m *metrics) observe(c *gin.Context, took time.Duration) {
+	route := c.FullPath()
+	if route == "" {
+		route = "unknown"
+	}
+	method := c.Request.Method
+	if !knownMethods[method] {
+		method = "other" // A client chooses the method; it must not choose series.
+	}
+	m.requests.WithLabelValues(route, method, strconv.Itoa(c.Writer.Status())).Observe(took.Seconds())
+}
+
+var knownMethods = map[string]bool{
+	"GET": true, "POST": true, "PATCH": true, "DELETE": true, "PUT": true, "HEAD": true, "OPTIONS": true,
+}

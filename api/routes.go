@@ -1,0 +1,61 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/lntpay/lntpay/api/apikey"
+	"github.com/lntpay/lntpay/payments"
+)
+
+// route is one operation of the API.
+type route struct {
+	method string
+	path   string
+	scope  apikey.Scope
+	handle handler
+}
+
+// routes is the whole table: what is not here does not exist.
+func routes() []route {
+	return []route{
+		{http.MethodPost, "/v1/charges", apikey.ChargesWrite, (*Server).createCharge},
+		{http.MethodGet, "/v1/charges", apikey.ChargesRead, (*Server).listCharges},
+		{http.MethodGet, "/v1/charges/usage", apikey.ChargesRead, (*Server).chargeUsage},
+		{http.MethodGet, "/v1/charges/:id", apikey.ChargesRead, (*Server).getCharge},
+		{http.MethodPost, "/v1/charges/:id/cancel", apikey.ChargesWrite, (*Server).cancelCharge},
+		{http.MethodGet, "/v1/balance", apikey.LedgerRead, (*Server).getBalance},
+		{http.MethodGet, "/v1/ledger/transfers", apikey.LedgerRead, (*Server).listTransfers},
+		{http.MethodPost, "/v1/keys", apikey.KeysWrite, (*Server).createKey},
+		{http.MethodGet, "/v1/keys", apikey.KeysRead, (*Server).listKeys},
+		{http.MethodDelete, "/v1/keys/:id", apikey.KeysWrite, (*Server).deleteKey},
+		{http.MethodPost, "/v1/webhooks/endpoints", apikey.WebhooksWrite, (*Server).createEndpoint},
+		{http.MethodGet, "/v1/webhooks/endpoints", apikey.WebhooksRead, (*Server).listEndpoints},
+		{http.MethodGet, "/v1/webhooks/endpoints/:id", apikey.WebhooksRead, (*Server).getEndpoint},
+		{http.MethodPatch, "/v1/webhooks/endpoints/:id", apikey.WebhooksWrite, (*Server).updateEndpoint},
+		{http.MethodDelete, "/v1/webhooks/endpoints/:id", apikey.WebhooksWrite, (*Server).deleteEndpoint},
+	}
+}
+
+func init() { gin.SetMode(gin.ReleaseMode) } //nolint:gochecknoinits // Gin's mode is global.
+
+// Handler is the public API.
+func (s *Server) Handler() http.Handler {
+	engine := gin.New()
+	engine.HandleMethodNotAllowed = true
+	engine.RedirectTrailingSlash = false
+	engine.Use(identify, s.observe, s.recoverPanics)
+	engine.NoRoute(func(c *gin.Context) {
+		writeProblem(c, payments.NewProblem(payments.CodeNotFound, "There is no such path."))
+	})
+	engine.NoMethod(func(c *gin.Context) {
+		writeProblem(c, payments.NewProblem(payments.CodeMethodNotAllowed, "The Allow header names the methods of this path."))
+	})
+	for _, r := range routes() {
+		engine.Handle(r.method, r.path, s.authenticated(r.scope, r.handle))
+	}
+	engine.GET("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, contentJSON, s.openAPI) })
+
+	return engine
+}

@@ -1,0 +1,180 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/lntpay/lntpay/config"
+	"github.com/lntpay/lntpay/payments"
+)
+
+// Limits on connections. A write may take as long as the longest wait and the
+// decision of a POST need.
+const (
+	readHeaderTimeout = 5 * time.Second
+	bodyTimeout       = 15 * time.Second
+	writeTimeout      = maxWait + 15*time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 16 << 10
+)
+
+// Server serves the public API and the operator's endpoints.
+type Server struct {
+	config       config.API
+	environments map[payments.Environment]*environment
+	checks       map[string]func(context.Context) error
+	registry     *prometheus.Registry
+	metrics      *metrics
+	inFlight     *inFlight
+	log          *slog.Logger
+	openAPI      []byte
+	// stopping ends long-polls, so that a shutdown need not wait for them.
+	stopping chan struct{}
+	stopOnce sync.Once
+}
+
+// environment is what a handler sees of an Environment, and its running state.
+type environment struct {
+	Environment
+	name    payments.Environment
+	keys    *keyCache
+	watcher *watcher
+	flights singleflight.Group
+}
+
+// New assembles a server. Nothing runs before Run.
+func New(options Options) (*Server, error) {
+	registry := options.Registry
+	if registry == nil {
+		registry = prometheus.NewRegistry()
+	}
+	log := options.Log
+	if log == nil {
+		log = slog.Default()
+	}
+	openAPI, err := openAPIJSON()
+	if err != nil {
+		return nil, err
+	}
+	metrics := newMetrics(registry)
+	s := &Server{
+		config: options.Config, environments: map[payments.Environment]*environment{},
+		checks:   map[string]func(context.Context) error{},
+		registry: registry, metrics: metrics, log: log, openAPI: openAPI,
+		inFlight: newInFlight(options.Config.MaxInFlight, metrics.inFlight),
+		stopping: make(chan struct{}),
+	}
+	for name, check := range options.Checks {
+		s.checks[name] = check
+	}
+	for name, env := range options.Environments {
+		if env.Store == nil || env.Store.Environment != name {
+			return nil, fmt.Errorf("api: the store of %s is missing or another's", name)
+		}
+		s.environments[name] = &environment{
+			Environment: env, name: name, keys: newKeyCache(env.Store.Queries),
+			watcher: newWatcher(env.Store.Pool, log.With("environment", name), metrics.waiters),
+		}
+		s.checks[string(name)+".postgres"] = env.Store.Pool.Ping
+	}
+
+	return s, nil
+}
+
+// Run serves both addresses until ctx ends, then lets what runs end within
+// the configured time. It returns nil after an orderly stop.
+func (s *Server) Run(ctx context.Context) error {
+	public, err := listen(ctx, "api.listen", s.config.Listen)
+	if err != nil {
+		return err
+	}
+	operator, err := listen(ctx, "api.operator_listen", s.config.OperatorListen)
+	if err != nil {
+		_ = public.Close()
+
+		return err
+	}
+	s.log.InfoContext(ctx, "serving", "address", public.Addr().String(), "operator_address", operator.Addr().String())
+
+	return s.serve(ctx, public, operator)
+}
+
+func (s *Server) serve(ctx context.Context, public, operator net.Listener) error {
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBackground()
+	group, ctx := errgroup.WithContext(ctx)
+	servers := []*http.Server{s.httpServer(s.Handler()), s.httpServer(s.OperatorHandler())}
+	for i, listener := range []net.Listener{public, operator} {
+		group.Go(func() error {
+			if err := servers[i].Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve %s: %w", listener.Addr(), err)
+			}
+
+			return nil
+		})
+	}
+	watching := make(chan struct{})
+	go func() { defer close(watching); s.watch(background) }()
+	group.Go(func() error {
+		<-ctx.Done()
+
+		return s.shutdown(context.WithoutCancel(ctx), servers)
+	})
+	err := group.Wait()
+	stopBackground()
+	<-watching
+
+	return err
+}
+
+// shutdown ends the public server first: readiness and metrics stay visible
+// while it drains.
+func (s *Server) shutdown(ctx context.Context, servers []*http.Server) error {
+	s.stopOnce.Do(func() { close(s.stopping) })
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(s.config.ShutdownTimeoutMS)*time.Millisecond)
+	defer cancel()
+	var failed error
+	for _, server := range servers {
+		if err := server.Shutdown(ctx); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("shut down: %w", err), server.Close())
+		}
+	}
+
+	return failed
+}
+
+// watch runs the listeners for notifications until ctx ends.
+func (s *Server) watch(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, env := range s.environments {
+		all.Go(func() { env.watcher.run(ctx) })
+	}
+	all.Wait()
+}
+
+func (s *Server) httpServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: bodyTimeout,
+		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+func listen(ctx context.Context, setting, address string) (net.Listener, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", setting, err)
+	}
+
+	return listener, nil
+}

@@ -1,0 +1,79 @@
+package payments
+
+import "net/http"
+
+// Code is the stable name of a refusal; clients switch on it.
+type Code string
+
+// The codes of the public contract.
+const (
+	CodeInvalidRequest       Code = "invalid_request"
+	CodeUnauthorized         Code = "unauthorized"
+	CodeForbidden            Code = "forbidden"
+	CodeNotFound             Code = "not_found"
+	CodeMethodNotAllowed     Code = "method_not_allowed"
+	CodeChargeNotCancelable  Code = "charge_not_cancelable"
+	CodePayloadTooLarge      Code = "payload_too_large"
+	CodeUnsupportedMediaType Code = "unsupported_media_type"
+	CodeIdempotencyKeyReused Code = "idempotency_key_reused"
+	CodeAmountOutOfRange     Code = "amount_out_of_range"
+	CodeURLNotAllowed        Code = "url_not_allowed"
+	CodeRateLimited          Code = "rate_limited"
+	CodeServiceUnavailable   Code = "service_unavailable"
+	CodeInternal             Code = "internal_error"
+)
+
+// kinds gives each code its status and title.
+var kinds = map[Code]struct {
+	status int
+	title  string
+}{
+	CodeInvalidRequest:       {http.StatusBadRequest, "The request is not of the documented form."},
+	CodeUnauthorized:         {http.StatusUnauthorized, "A valid API key is required."},
+	CodeForbidden:            {http.StatusForbidden, "The API key lacks a scope."},
+	CodeNotFound:             {http.StatusNotFound, "There is no such object."},
+	CodeMethodNotAllowed:     {http.StatusMethodNotAllowed, "The method is not allowed here."},
+	CodeChargeNotCancelable:  {http.StatusConflict, "The charge can no longer be canceled."},
+	CodePayloadTooLarge:      {http.StatusRequestEntityTooLarge, "The request body is too large."},
+	CodeUnsupportedMediaType: {http.StatusUnsupportedMediaType, "The body must be application/json."},
+	CodeIdempotencyKeyReused: {http.StatusUnprocessableEntity, "The Idempotency-Key was used with another body."},
+	CodeAmountOutOfRange:     {http.StatusUnprocessableEntity, "The amount is out of range."},
+	CodeURLNotAllowed:        {http.StatusUnprocessableEntity, "The URL is not allowed."},
+	CodeRateLimited:          {http.StatusTooManyRequests, "Too many requests."},
+	CodeServiceUnavailable:   {http.StatusServiceUnavailable, "The outcome is unknown: repeat with the same Idempotency-Key."},
+	CodeInternal:             {http.StatusInternalServerError, "Something went wrong on our side."},
+}
+
+// FieldError says what is wrong with one field.
+type FieldError struct {
+	Field   string `json:"field"`
+	Message string `json:"message"`
+}
+
+// Problem is an answer that refuses, as RFC 9457 application/problem+json.
+type Problem struct {
+	Type      string       `json:"type"`
+	Title     string       `json:"title"`
+	Status    int          `json:"status"`
+	Detail    string       `json:"detail"`
+	Code      Code         `json:"code"`
+	RequestID string       `json:"request_id"`
+	Errors    []FieldError `json:"errors,omitempty"`
+}
+
+// NewProblem makes the problem of a code. Detail is a sentence for a developer
+// and never text from lnd, Postgres or Temporal.
+func NewProblem(code Code, detail string, errors ...FieldError) *Problem {
+	kind, known := kinds[code]
+	if !known {
+		code, kind = CodeInternal, kinds[CodeInternal]
+	}
+
+	return &Problem{
+		Type: "https://lntpay.dev/problems/" + string(code), Title: kind.title,
+		Status: kind.status, Detail: detail, Code: code, Errors: errors,
+	}
+}
+
+// Error makes a problem an error.
+func (p *Problem) Error() string { return string(p.Code) + ": " + p.Detail }

@@ -1,0 +1,96 @@
+-- The claim of a POST, locked: whoever holds it judges.
+-- name: LockClaim :one
+SELECT resource_id, workspace_id, request, request_id, answer_status, answer,
+    (now() > @start_by::timestamptz)::boolean AS too_late
+FROM claim WHERE resource_id = @resource_id FOR UPDATE;
+
+-- name: AnswerClaim :execrows
+UPDATE claim SET answer_status = @answer_status, answer = @answer, answered_at = now()
+WHERE resource_id = @resource_id AND answer IS NULL;
+
+-- name: InsertCharge :one
+INSERT INTO charge (id, workspace_id, node, key_id, payment_hash, status, amount_msat,
+    description, metadata, external_id, expires_in_s)
+VALUES (@id, @workspace_id, @node, @key_id, @payment_hash, 'creating', @amount_msat,
+    @description, @metadata, @external_id, @expires_in_s)
+RETURNING *;
+
+-- name: GetCharge :one
+SELECT * FROM charge WHERE id = @id;
+
+-- What a run sees when it looks at its row. due_in_ms counts from Postgres'
+-- clock to the expiry and is negative past it.
+-- name: LookAtCharge :one
+SELECT sqlc.embed(charge),
+    coalesce((extract(epoch FROM charge.expires_at - now()) * 1000)::bigint, 0)::bigint AS due_in_ms,
+    EXISTS (SELECT FROM receipt r WHERE r.node = charge.node
+        AND r.payment_hash = charge.payment_hash AND r.state = 'uncredited') AS has_receipt
+FROM charge WHERE id = @id;
+
+-- FinishOpening is the last step of opening: the invoice is stored and the
+-- answer frozen at once. The status moves only from creating; money may have
+-- come first. A claim that is answered already keeps its answer.
+-- name: FinishOpening :one
+WITH answered AS (
+    UPDATE claim SET answer_status = @answer_status, answer = @answer, answered_at = now()
+    WHERE resource_id = @id AND answer IS NULL
+)
+UPDATE charge SET bolt11 = @bolt11, add_index = @add_index, expires_at = @expires_at::timestamptz, warnings = @warnings,
+    status = CASE WHEN status = 'creating' THEN 'pending' ELSE status END,
+    next_check_at = CASE WHEN status IN ('creating', 'pending') THEN @expires_at::timestamptz ELSE NULL END
+WHERE id = @id
+RETURNING status;
+
+-- A settlement that came before the opening finished needs the bolt11 first.
+-- name: StoreInvoice :exec
+UPDATE charge SET bolt11 = @bolt11, add_index = @add_index, expires_at = @expires_at
+WHERE id = @id AND bolt11 IS NULL;
+
+-- PayCharges is the compare-and-swap to paid, from any status but paid: money
+-- wins. was tells which wins are remarkable.
+-- name: PayCharges :many
+WITH due AS (
+    SELECT c.id, c.status AS was, r.amt_paid_msat, r.settled_at
+    FROM charge c JOIN receipt r ON r.node = c.node AND r.payment_hash = c.payment_hash
+    WHERE c.id = ANY(@ids::text[]) AND c.status <> 'paid' AND c.bolt11 IS NOT NULL
+        AND r.state = 'uncredited'
+    ORDER BY c.id FOR UPDATE OF c
+)
+UPDATE charge c SET status = 'paid', amount_paid_msat = due.amt_paid_msat,
+    -- The node's clock has whole seconds and may be behind.
+    paid_at = greatest(due.settled_at, c.created_at), closed_at = now(), next_check_at = NULL
+FROM due WHERE c.id = due.id AND c.status <> 'paid'
+RETURNING sqlc.embed(c), due.was;
+
+-- CloseCharge ends a pending charge whose invoice the node has canceled. Only
+-- one that is not being settled by a book transfer, and expired only once its
+-- time is over by Postgres' clock.
+-- name: CloseCharge :one
+UPDATE charge SET status = @status, closed_at = now(), next_check_at = NULL
+WHERE id = @id AND status = 'pending' AND settling_by IS NULL
+    AND (@status::text = 'canceled' OR expires_at <= now() OR @node_canceled::boolean)
+RETURNING *;
+
+-- name: NotifyCharges :exec
+SELECT pg_notify('lntpay_charge', id) FROM unnest(@ids::text[]) AS id;
+
+-- Charges whose run should have come back by now. Bumping next_check_at keeps
+-- a stuck one from hiding the others behind the limit.
+-- name: SweepCharges :many
+UPDATE charge SET next_check_at = now()
+WHERE id IN (
+    SELECT c.id FROM charge c WHERE c.next_check_at < now() - interval '60 seconds'
+    ORDER BY c.next_check_at LIMIT @max_rows FOR UPDATE SKIP LOCKED
+)
+RETURNING id, workspace_id, amount_msat;
+
+-- name: OldestOpenAddIndex :one
+SELECT coalesce(min(add_index), 0)::bigint AS add_index FROM charge
+WHERE node = @node AND status IN ('creating', 'pending') AND add_index IS NOT NULL;
+
+-- name: CountOpenCharges :many
+SELECT status, count(*) AS charges, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest_s
+FROM charge WHERE status IN ('creating', 'pending') GROUP BY status;
+
+-- name: ClaimExists :one
+SELECT EXISTS (SELECT FROM claim WHERE resource_id = @resource_id);

@@ -1,0 +1,19 @@
+-- name: GetEnvironment :one
+SELECT name FROM environment;
+
+-- name: PinPreimageKey :exec
+INSERT INTO preimage_key (id, fingerprint) VALUES (@id, @fingerprint)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: GetPreimageKeys :many
+SELECT id, fingerprint FROM preimage_key;
+
+-- name: PinNode :exec
+INSERT INTO node (name, pubkey) VALUES (@name, @pubkey) ON CONFLICT DO NOTHING;
+
+-- name: GetNode :one
+SELECT *, now()::timestamptz AS now FROM node WHERE name = @name;
+
+-- The keys without which an opening could not be resumed.
+-- name: OpenChargeKeys :many
+SELECT DISTINCT key_id FROM charge WHERE status IN ('creating', 'pending');

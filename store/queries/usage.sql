@@ -1,0 +1,28 @@
+-- name: ReadChargeUsage :many
+-- Buckets are in UTC and by creation: what became of the charges made in it.
+-- Empty buckets are rows too.
+WITH bucket AS (
+    SELECT generate_series(sqlc.arg(from_time)::timestamptz, sqlc.arg(to_time)::timestamptz - interval '1 microsecond',
+        sqlc.arg(bucket)::interval) AS start
+), used AS (
+    SELECT date_bin(sqlc.arg(bucket)::interval, created_at, sqlc.arg(from_time)::timestamptz) AS start,
+        count(*) AS created,
+        count(*) FILTER (WHERE status = 'paid') AS paid,
+        count(*) FILTER (WHERE status = 'expired') AS expired,
+        count(*) FILTER (WHERE status = 'canceled') AS canceled,
+        sum(amount_msat) AS amount_msat,
+        sum(amount_paid_msat) AS amount_paid_msat
+    FROM charge
+    WHERE workspace_id = @workspace_id AND status <> 'creating'
+      AND created_at >= sqlc.arg(from_time)::timestamptz AND created_at < sqlc.arg(to_time)::timestamptz
+    GROUP BY 1
+)
+SELECT bucket.start::timestamptz AS start,
+    coalesce(created, 0)::bigint AS created,
+    coalesce(paid, 0)::bigint AS paid,
+    coalesce(expired, 0)::bigint AS expired,
+    coalesce(canceled, 0)::bigint AS canceled,
+    coalesce(amount_msat, 0)::bigint AS amount_msat,
+    coalesce(amount_paid_msat, 0)::bigint AS amount_paid_msat
+FROM bucket LEFT JOIN used ON used.start = bucket.start
+ORDER BY bucket.start;

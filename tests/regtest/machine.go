@@ -1,0 +1,87 @@
+package regtest
+
+import (
+	"context"
+	"fmt"
+	"net"
+)
+
+// place is where a program runs, known before it starts, since programs name
+// each other in their arguments.
+type place struct {
+	name string
+	// dir is the data folder as the program sees it.
+	dir string
+	// host is what the other programs call it, bind where it listens.
+	host, bind string
+	// ports are by name; the same number inside and on this host's loopback,
+	// so that an address survives a restart.
+	ports map[string]int
+}
+
+// peerAddress is how another program reaches a port.
+func (p place) peerAddress(port string) string {
+	return net.JoinHostPort(p.host, fmt.Sprint(p.ports[port]))
+}
+
+// bindAddress is where the program listens.
+func (p place) bindAddress(port string) string {
+	return net.JoinHostPort(p.bind, fmt.Sprint(p.ports[port]))
+}
+
+// localAddress is how a test reaches a port.
+func (p place) localAddress(port string) string {
+	return net.JoinHostPort("127.0.0.1", fmt.Sprint(p.ports[port]))
+}
+
+// program is what runs at a place: a tool's binary, its arguments, and files
+// that must be in the data folder before it starts.
+type program struct {
+	tool  string
+	args  []string
+	files map[string][]byte
+}
+
+// machine is a running program.
+type machine interface {
+	// stop ends it in order and waits; its data stays.
+	stop(ctx context.Context) error
+	// start runs it again with the same data, arguments and ports.
+	start(ctx context.Context) error
+	// pause freezes it: its connections stay open and silent.
+	pause(ctx context.Context) error
+	// resume ends a pause.
+	resume(ctx context.Context) error
+	// alive is errGone when the program has exited.
+	alive(ctx context.Context) error
+	// read gives a file of its data folder.
+	read(ctx context.Context, path string) ([]byte, error)
+	// tail gives the end of its output.
+	tail(ctx context.Context) string
+	// remove ends it and drops its data.
+	remove(ctx context.Context) error
+}
+
+// host runs programs: in containers or as processes.
+type host interface {
+	place(name string, ports ...string) (place, error)
+	run(ctx context.Context, at place, what program) (machine, error)
+	close(ctx context.Context) error
+}
+
+// freePorts picks ports that nobody listens on. They could be taken before
+// the program listens; a test host is quiet enough for that.
+func freePorts(names []string) (map[string]int, error) {
+	ports := make(map[string]int, len(names))
+	for _, name := range names {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		// Held until all are chosen, so that no two are equal.
+		defer func() { _ = listener.Close() }()
+		ports[name] = listener.Addr().(*net.TCPAddr).Port
+	}
+
+	return ports, nil
+}

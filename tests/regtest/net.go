@@ -1,0 +1,214 @@
+package regtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lnrpc"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lntpay/lntpay/deploy/devnet/tools"
+)
+
+// startTimeout bounds the start of a network. Building the tools from an
+// empty cache is not part of it.
+const startTimeout = 3 * time.Minute
+
+// settleHeight is the height at which segwit and taproot are active and
+// enough coinbases are mature.
+const settleHeight = 450
+
+// Options say what network to start. The zero value is the usual one.
+type Options struct {
+	// NativeSQL runs the merchant on SQLite with native SQL tables, which
+	// changes the order of the invoice backlog. Otherwise it is bbolt.
+	NativeSQL bool
+	// Channels between payer and merchant; 2 when 0.
+	Channels int
+	// ChannelSats is the capacity of each, half on each side; 10,000,000
+	// when 0.
+	ChannelSats int64
+	// Log is told what happens; the standard output when nil.
+	Log func(format string, args ...any)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Channels == 0 {
+		o.Channels = 2
+	}
+	if o.ChannelSats == 0 {
+		o.ChannelSats = 10_000_000
+	}
+	if o.Log == nil {
+		o.Log = func(format string, args ...any) { fmt.Printf("regtest: "+format+"\n", args...) }
+	}
+
+	return o
+}
+
+// Net is a running network.
+type Net struct {
+	// Merchant is LNTPay's node, Payer everybody else's.
+	Merchant, Payer *Lnd
+
+	options Options
+	dir     string
+	host    host
+	chain   *btcd
+}
+
+// Start runs a network for one test and ends it after. It skips the test in
+// -short mode. Prefer Shared.
+func Start(t testing.TB, options Options) *Net {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("regtest: needs a Lightning network, which -short leaves out")
+	}
+	options.Log = t.Logf
+	net, err := Open(t.Context(), options)
+	if err != nil {
+		t.Fatalf("regtest: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := net.Close(); err != nil {
+			t.Errorf("regtest: %v", err)
+		}
+	})
+
+	return net
+}
+
+// Open runs a network. Whoever opens it closes it.
+func Open(ctx context.Context, options Options) (*Net, error) {
+	options = options.withDefaults()
+	binaries, err := binaries(ctx, options.Log)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "lntpay-regtest-")
+	if err != nil {
+		return nil, err
+	}
+	net := &Net{options: options, dir: dir}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	began := time.Now()
+	if err := net.start(ctx, binaries); err != nil {
+		return nil, errors.Join(err, net.Close())
+	}
+	options.Log("network ready after %s", time.Since(began).Round(100*time.Millisecond))
+
+	return net, nil
+}
+
+// binaries are the pinned btcd and lnd.
+func binaries(ctx context.Context, log func(string, ...any)) (map[string]string, error) {
+	if dir := os.Getenv("LNTPAY_TOOLS_DIR"); dir != "" {
+		return map[string]string{"btcd": filepath.Join(dir, "btcd"), "lnd": filepath.Join(dir, "lnd")}, nil
+	}
+	built, err := tools.Build(ctx, func(line string) { log("%s", line) }, tools.Btcd, tools.Lnd)
+	if err != nil {
+		return nil, fmt.Errorf("build the pinned btcd and lnd: %w", err)
+	}
+
+	return map[string]string{"btcd": built[tools.Btcd], "lnd": built[tools.Lnd]}, nil
+}
+
+// start brings everything up.
+func (n *Net) start(ctx context.Context, binaries map[string]string) error {
+	if err := n.chooseHost(ctx, binaries); err != nil {
+		return err
+	}
+	var err error
+	if n.chain, err = newBtcd(n.host, binaries["btcd"]); err != nil {
+		return err
+	}
+	// Blocks pay the payer's wallet, whose address exists only once it runs.
+	if err := n.chain.run(ctx, n.host, ""); err != nil {
+		return err
+	}
+	if n.Payer, err = runLnd(ctx, n.host, binaries["lnd"], "payer", n.dir, n.chain); err != nil {
+		return err
+	}
+	address, err := n.Payer.Lightning.NewAddress(ctx, &lnrpc.NewAddressRequest{})
+	if err != nil {
+		return fmt.Errorf("address: %w", err)
+	}
+	if err := n.chain.remove(ctx); err != nil {
+		return err
+	}
+	if err := n.chain.run(ctx, n.host, address.Address); err != nil {
+		return err
+	}
+	both, bothCtx := errgroup.WithContext(ctx)
+	both.Go(func() error { return n.Mine(bothCtx, settleHeight) })
+	both.Go(func() (err error) {
+		n.Merchant, err = runLnd(ctx, n.host, binaries["lnd"], "merchant", n.dir, n.chain, n.merchantArgs()...)
+
+		return err
+	})
+	if err := both.Wait(); err != nil {
+		return err
+	}
+
+	return n.openChannels(ctx)
+}
+
+// merchantArgs are the merchant's own settings.
+func (n *Net) merchantArgs() []string {
+	if !n.options.NativeSQL {
+		return nil
+	}
+
+	return []string{"--db.backend=sqlite", "--db.use-native-sql"}
+}
+
+// chooseHost prefers containers.
+func (n *Net) chooseHost(ctx context.Context, binaries map[string]string) error {
+	way := os.Getenv("LNTPAY_REGTEST")
+	if way != "processes" {
+		inContainers, err := newContainers(ctx, n.dir, binaries)
+		if err == nil {
+			n.host = inContainers
+
+			return nil
+		}
+		if way == "docker" {
+			return fmt.Errorf("docker: %w", err)
+		}
+		n.options.Log("no Docker daemon answers (%v)", err)
+	}
+	n.options.Log("btcd and lnd run as local processes, not in containers")
+	n.host = &processes{dir: filepath.Join(n.dir, "run")}
+
+	return nil
+}
+
+// Close ends everything and removes its data.
+func (n *Net) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var failed []error
+	for _, node := range []*Lnd{n.Merchant, n.Payer} {
+		if node == nil {
+			continue
+		}
+		if node.conn != nil {
+			failed = append(failed, node.conn.Close())
+		}
+		failed = append(failed, node.remove(ctx))
+	}
+	if n.chain != nil && n.chain.machine != nil {
+		failed = append(failed, n.chain.remove(ctx))
+	}
+	if n.host != nil {
+		failed = append(failed, n.host.close(ctx))
+	}
+
+	return errors.Join(append(failed, os.RemoveAll(n.dir))...)
+}

@@ -1,0 +1,271 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/lntpay/lntpay/payments"
+)
+
+const (
+	// updateGrace is how long a run waits for the update that it was started
+	// with before it looks at its row by itself.
+	updateGrace = 15 * time.Second
+	// claimedRecheck is how often a charge that a book transfer is settling
+	// looks again; it is nudged when the transfer ends.
+	claimedRecheck = time.Minute
+	// A step that failed for a passing reason is tried again after a pause
+	// that doubles up to the maximum, so that recovery is noticed in time.
+	minPause = 250 * time.Millisecond
+	maxPause = 8 * time.Second
+	// openPause is the pause while a client waits.
+	openPause = 300 * time.Millisecond
+)
+
+// Charge drives one charge from its row: it opens it for the POST that started
+// the run, sleeps until a nudge, a cancel or the expiry, settles or closes it
+// and delivers the event. It can be started again at any state (rule R1) and
+// is its own safety net: a lost nudge delays a credit until the expiry, where
+// the node decides.
+func Charge(ctx workflow.Context, in ChargeInput) error {
+	run := &chargeRun{chargeID: in.ChargeID, touched: in.Look, pause: minPause}
+	if err := run.register(ctx); err != nil {
+		return err
+	}
+	if err := run.awaitFirst(ctx); err != nil {
+		return err
+	}
+
+	return run.loop(ctx)
+}
+
+// chargeRun is what a run remembers. The row is the truth; this is a copy of
+// what the last activity said of it.
+type chargeRun struct {
+	chargeID string
+	// touched is set when an update or a nudge has come.
+	touched bool
+	nudged  bool
+	// state is nil when the row must be looked at.
+	state *ChargeState
+	// wake is the timer of the row's expiry; wakeAt tells when it is due.
+	wake   workflow.Future
+	wakeAt time.Time
+	pause  time.Duration
+	waits  string
+}
+
+// register installs the handlers. It runs first: an update that came with the
+// start is rejected if no handler is there when the first task ends.
+func (r *chargeRun) register(ctx workflow.Context) error {
+	if err := workflow.SetQueryHandlerWithOptions(ctx, QueryState, r.describe, workflow.QueryHandlerOptions{
+		Description: "What the charge is and what it waits for.",
+	}); err != nil {
+		return fmt.Errorf("register query: %w", err)
+	}
+	validate := func(id string) error {
+		if id != r.chargeID {
+			return fmt.Errorf("this run is of %s", r.chargeID)
+		}
+
+		return nil
+	}
+	if err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateOpen, r.open, workflow.UpdateHandlerOptions{
+		Description: "Open the charge of a claim.",
+		Validator:   func(_ workflow.Context, in OpenCharge) error { return validate(in.ChargeID) },
+	}); err != nil {
+		return fmt.Errorf("register update: %w", err)
+	}
+	if err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateCancel, r.cancel, workflow.UpdateHandlerOptions{
+		Description: "Cancel the charge for a claim.",
+		Validator:   func(_ workflow.Context, in CancelCharge) error { return validate(in.ChargeID) },
+	}); err != nil {
+		return fmt.Errorf("register update: %w", err)
+	}
+	nudges := workflow.GetSignalChannelWithOptions(ctx, SignalNudge, workflow.SignalChannelOptions{
+		Description: "Look at the row: something may have happened. Carries nothing.",
+	})
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		for nudges.Receive(ctx, nil) {
+			r.touched, r.nudged = true, true
+		}
+	})
+
+	return nil
+}
+
+// awaitFirst waits for what the run was started for.
+func (r *chargeRun) awaitFirst(ctx workflow.Context) error {
+	// Canceled in the task that created it, the timer leaves no event.
+	timerCtx, cancel := workflow.WithCancel(ctx)
+	defer cancel()
+	grace := workflow.NewTimer(timerCtx, updateGrace)
+
+	return workflow.Await(ctx, func() bool { return r.touched || grace.IsReady() })
+}
+
+// loop does what the row says until nothing is left to do.
+func (r *chargeRun) loop(ctx workflow.Context) error {
+	for {
+		// Handlers act on the row; judging beside them would only race.
+		if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
+			return err
+		}
+		done, err := r.step(ctx)
+		if err != nil {
+			return err
+		}
+		if done && !r.nudged && workflow.AllHandlersFinished(ctx) {
+			return nil
+		}
+		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx) {
+			return workflow.NewContinueAsNewError(ctx, NameCharge, ChargeInput{ChargeID: r.chargeID, Look: true})
+		}
+	}
+}
+
+// step takes one step from the present state; done means that a look found
+// nothing to do.
+func (r *chargeRun) step(ctx workflow.Context) (done bool, err error) {
+	if r.nudged {
+		r.nudged = false
+		// A nudge usually means that a receipt is there: settling looks for it.
+		if r.state == nil || r.state.Status == payments.ChargePending {
+			return false, r.act(ctx, ActivitySettleCharge, "settling")
+		}
+		r.state = nil
+	}
+	switch {
+	case r.state == nil:
+		return false, r.act(ctx, ActivityLookAtCharge, "looking at its row")
+	case r.state.HasReceipt:
+		return false, r.act(ctx, ActivitySettleCharge, "settling")
+	case r.state.Status == payments.ChargePending && r.state.Claimed:
+		return false, r.sleep(ctx, claimedRecheck, "being settled by a book transfer")
+	case r.state.Status == payments.ChargePending && r.state.DueIn <= 0:
+		return false, r.act(ctx, ActivityExpireCharge, "asking the node to cancel the expired invoice")
+	case r.state.Status == payments.ChargePending:
+		return false, r.sleep(ctx, r.state.DueIn, "waiting for payment")
+	case len(r.state.Deliveries) > 0:
+		deliveries := r.state.Deliveries
+		r.state.Deliveries = nil
+		r.say(ctx, string(r.state.Status)+", delivering the event")
+
+		return false, deliverFirst(ctx, deliveries)
+	}
+	// Closed and told, or nothing was opened; creating is resumed by a repeat.
+	r.say(ctx, "nothing: "+r.statusWord())
+
+	return true, nil
+}
+
+// act runs one activity and keeps the state that it returns. A passing failure
+// is waited out; a missing row ends the run.
+func (r *chargeRun) act(ctx workflow.Context, activity, doing string) error {
+	r.say(ctx, doing)
+	var state ChargeState
+	err := workflow.ExecuteLocalActivity(withLocal(ctx, doing), activity, r.chargeID).Get(ctx, &state)
+	switch {
+	case err == nil:
+		r.state, r.pause = &state, minPause
+
+		return nil
+	case isErrType(err, ErrTypeRowMissing), temporal.IsCanceledError(err):
+		return err
+	}
+	r.say(ctx, doing+": the node or the database is away, trying again")
+	_, err = workflow.AwaitWithTimeout(ctx, r.pause, func() bool { return r.nudged })
+	r.pause = min(2*r.pause, maxPause)
+
+	return err
+}
+
+// sleep waits for the timer, a nudge, or an update to have acted on the row.
+func (r *chargeRun) sleep(ctx workflow.Context, d time.Duration, waiting string) error {
+	now := workflow.Now(ctx)
+	due := now.Add(d)
+	// One timer serves all waits for the same expiry: each costs events.
+	if r.wake == nil || r.wake.IsReady() || r.wakeAt.After(due.Add(time.Second)) {
+		r.wake = workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{Summary: waiting})
+		r.wakeAt = due
+	}
+	r.say(ctx, waiting+" until "+due.UTC().Format(time.RFC3339))
+	before := r.state
+	err := workflow.Await(ctx, func() bool {
+		return r.nudged || r.state != before || !workflow.AllHandlersFinished(ctx) || r.wake.IsReady()
+	})
+	if r.wake.IsReady() && r.state == before {
+		// The activity compares with Postgres' clock and may say: not yet.
+		r.state.DueIn = 0
+		if r.state.Claimed {
+			r.state = nil
+		}
+	}
+
+	return err
+}
+
+// open is the update that a POST waits for. The answer is in the claim; the
+// update only says that there is one.
+func (r *chargeRun) open(ctx workflow.Context, in OpenCharge) error {
+	return r.serve(ctx, "opening", ActivityOpenCharge, in, in.StartBy)
+}
+
+// cancel is the update of a POST …/cancel.
+func (r *chargeRun) cancel(ctx workflow.Context, in CancelCharge) error {
+	return r.serve(ctx, "canceling", ActivityCancelCharge, in, in.StartBy)
+}
+
+// serve runs a client's activity until it decides or the client has surely
+// gone; whether it still may decide is judged by the activity, on one clock.
+func (r *chargeRun) serve(ctx workflow.Context, doing, activity string, in any, startBy time.Time) error {
+	r.touched = true
+	r.say(ctx, doing)
+	for {
+		var state ChargeState
+		err := workflow.ExecuteLocalActivity(withLocal(ctx, doing), activity, in).Get(ctx, &state)
+		if err == nil {
+			r.state = &state
+
+			return nil
+		}
+		r.state = nil
+		if isErrType(err, ErrTypeOutcomeUnknown) || temporal.IsCanceledError(err) || workflow.Now(ctx).After(startBy) {
+			return temporal.NewNonRetryableApplicationError("outcome unknown", ErrTypeOutcomeUnknown, nil)
+		}
+		if err := workflow.Sleep(ctx, openPause); err != nil {
+			return err
+		}
+	}
+}
+
+// ChargeDescription answers the state query.
+type ChargeDescription struct {
+	ChargeID string
+	Status   string
+	WaitsFor string
+}
+
+func (r *chargeRun) describe() (ChargeDescription, error) {
+	return ChargeDescription{ChargeID: r.chargeID, Status: r.statusWord(), WaitsFor: r.waits}, nil
+}
+
+func (r *chargeRun) statusWord() string {
+	switch {
+	case r.state == nil:
+		return "unknown"
+	case r.state.Status == "":
+		return "not opened"
+	}
+
+	return string(r.state.Status)
+}
+
+// say tells the query and the UI what the run is at. It costs no event.
+func (r *chargeRun) say(ctx workflow.Context, waits string) {
+	r.waits = waits
+	workflow.SetCurrentDetails(ctx, waits)
+}

@@ -1,0 +1,131 @@
+package workflows
+
+import (
+	"errors"
+	"time"
+
+	"github.com/lntpay/lntpay/payments"
+)
+
+// The task queues. Webhooks have one of their own: a slow endpoint must not
+// take the slots of payments.
+const (
+	TaskQueuePayments = "payments"
+	TaskQueueWebhooks = "webhooks"
+)
+
+// Names of workflows, updates, signals and queries, as operators read them in
+// the Temporal UI. They are in recorded histories: never rename one.
+const (
+	NameCharge      = "Charge"
+	NameDelivery    = "Delivery"
+	NameNodeWatcher = "NodeWatcher"
+	NameSweeper     = "Sweeper"
+
+	UpdateOpen   = "open"
+	UpdateCancel = "cancel"
+	SignalNudge  = "nudge"
+	SignalRetry  = "retry"
+	QueryState   = "state"
+)
+
+// Names of activities.
+const (
+	ActivityOpenCharge      = "OpenCharge"
+	ActivityLookAtCharge    = "LookAtCharge"
+	ActivitySettleCharge    = "SettleCharge"
+	ActivityExpireCharge    = "ExpireCharge"
+	ActivityCancelCharge    = "CancelCharge"
+	ActivityAttemptDelivery = "AttemptDelivery"
+	ActivityWatchNode       = "WatchNode"
+	ActivitySweepNode       = "SweepNode"
+	ActivitySweepRows       = "SweepRows"
+)
+
+// Types of application errors that workflows tell apart.
+const (
+	// ErrTypeRowMissing ends a run: only opening creates a row.
+	ErrTypeRowMissing = "RowMissing"
+	// ErrTypeOutcomeUnknown says that start_by passed with nothing decided.
+	ErrTypeOutcomeUnknown = "OutcomeUnknown"
+)
+
+// Workflow ids are the ids of the resources behind a word that says the kind.
+const (
+	chargeIDPrefix   = "charge/"
+	deliveryIDPrefix = "delivery/"
+	watcherIDPrefix  = "node-watcher/"
+	sweeperIDPrefix  = "sweeper/"
+)
+
+// ErrOutcomeUnknown says that nothing was decided in time: nothing is frozen,
+// a repeat with the same claim finds out.
+var ErrOutcomeUnknown = errors.New("workflows: outcome unknown")
+
+// ChargeRef names a charge to the orchestrator: enough for the workflow id and
+// the search attributes, nothing that moves money.
+type ChargeRef struct {
+	ID          string
+	WorkspaceID string
+	AmountMsat  payments.Msat
+}
+
+// ChargeInput starts a charge's workflow.
+type ChargeInput struct {
+	ChargeID string
+	// Look says that the run was started by a nudge or the sweeper and looks
+	// at its row at once, instead of waiting for an update.
+	Look bool
+}
+
+// OpenCharge is the argument of the update that opens a charge.
+type OpenCharge struct {
+	ChargeID string
+	// StartBy is compared with Postgres' clock in the transaction that would
+	// open the charge; past it nothing is decided.
+	StartBy time.Time
+}
+
+// CancelCharge is the argument of the update that cancels a charge.
+type CancelCharge struct {
+	ChargeID string
+	// ClaimID is the claim of the POST that asks, in which the answer is
+	// frozen.
+	ClaimID string
+	StartBy time.Time
+}
+
+// ChargeState is what every charge activity returns: the row as it left it,
+// which is all that the workflow decides by.
+type ChargeState struct {
+	// Status is empty when there is no row because the claim was refused or
+	// nothing was decided.
+	Status payments.ChargeStatus `json:",omitempty"`
+	// DueIn is the time left to the expiry by Postgres' clock.
+	DueIn time.Duration `json:",omitempty"`
+	// HasReceipt says that the node settled and the credit is still to come.
+	HasReceipt bool `json:",omitempty"`
+	// Claimed says that a book transfer is settling the charge: hands off.
+	Claimed bool `json:",omitempty"`
+	// Deliveries are those of the closing event that nobody has tried.
+	Deliveries []string `json:",omitempty"`
+}
+
+// DeliveryInput starts a delivery's workflow.
+type DeliveryInput struct {
+	DeliveryID string
+}
+
+// AttemptResult is what an attempt to deliver came to. Done: succeeded, failed
+// for good, or nothing left to do; else the next attempt is due in NextIn.
+type AttemptResult struct {
+	Done   bool
+	NextIn time.Duration
+	// Note tells operators how it went.
+	Note string `json:",omitempty"`
+}
+
+// NodeInput names the node that a workflow or activity is about.
+type NodeInput struct {
+	Node string
+}

@@ -1,0 +1,62 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+)
+
+// NodeWatcher keeps one long activity on a node's stream of settled invoices.
+// Temporal gives it to one worker at a time and to another when the heartbeat
+// stops; the cursor is in Postgres, so that an overlap is harmless.
+func NodeWatcher(ctx workflow.Context, in NodeInput) error {
+	workflow.SetCurrentDetails(ctx, "following the settled invoices of node "+in.Node)
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout: 24 * time.Hour,
+		HeartbeatTimeout:    5 * time.Second,
+		Summary:             "subscription to " + in.Node,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval: 200 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: 3 * time.Second,
+		},
+	})
+	if err := workflow.ExecuteActivity(ctx, ActivityWatchNode, in).Get(ctx, nil); err != nil {
+		return err
+	}
+
+	return workflow.NewContinueAsNewError(ctx, NameNodeWatcher, in)
+}
+
+const (
+	sweepEvery = time.Minute
+	// sweepsPerRun makes a run, and with it the sweep of the node's whole
+	// list, an hour long.
+	sweepsPerRun = 60
+)
+
+// Sweeper is rule R6: somebody always comes back. Once a minute it starts the
+// workflows of rows that are overdue, once an hour (a run) it compares the
+// node's invoices with the receipts. In normal life it finds nothing.
+func Sweeper(ctx workflow.Context, in NodeInput) error {
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout: 10 * time.Minute,
+		HeartbeatTimeout:    30 * time.Second,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 15 * time.Second,
+		},
+	})
+	node := workflow.ExecuteActivity(ctx, ActivitySweepNode, in)
+	for range sweepsPerRun {
+		if err := workflow.ExecuteActivity(ctx, ActivitySweepRows).Get(ctx, nil); err != nil {
+			return err
+		}
+		if err := workflow.Sleep(ctx, sweepEvery); err != nil {
+			return err
+		}
+	}
+	if err := node.Get(ctx, nil); err != nil {
+		return err
+	}
+
+	return workflow.NewContinueAsNewError(ctx, NameSweeper, in)
+}

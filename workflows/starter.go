@@ -1,0 +1,129 @@
+package workflows
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/lntpay/lntpay/payments"
+)
+
+// The search attributes of a payment's workflow. Keywords and integers only: a
+// Text attribute breaks Temporal's visibility on Postgres when its value holds
+// a colon (temporalio/temporal#11085).
+var (
+	AttrWorkspaceID   = temporal.NewSearchAttributeKeyKeyword("WorkspaceId")
+	AttrEnvironment   = temporal.NewSearchAttributeKeyKeyword("Environment")
+	AttrPaymentHash   = temporal.NewSearchAttributeKeyKeyword("PaymentHash")
+	AttrPaymentStatus = temporal.NewSearchAttributeKeyKeyword("PaymentStatus")
+	AttrAmountMsat    = temporal.NewSearchAttributeKeyInt64("AmountMsat")
+)
+
+// Starter starts and nudges workflows, always under the same policies (rule
+// R1): attach to a run that exists, start anew after one that ended.
+// Deduplication is the rows', not Temporal's.
+type Starter struct {
+	Client      client.Client
+	Environment payments.Environment
+}
+
+// OpenCharge starts the charge's workflow, or finds it running, and waits
+// until the claim of the same id is answered. Any error means that the outcome
+// is unknown. ctx bounds the wait.
+func (s *Starter) OpenCharge(ctx context.Context, ref ChargeRef, startBy time.Time) error {
+	return s.updateCharge(ctx, ref, UpdateOpen, OpenCharge{ChargeID: ref.ID, StartBy: startBy})
+}
+
+// CancelCharge is OpenCharge for the claim of a cancel.
+func (s *Starter) CancelCharge(ctx context.Context, ref ChargeRef, claimID string, startBy time.Time) error {
+	return s.updateCharge(ctx, ref, UpdateCancel, CancelCharge{ChargeID: ref.ID, ClaimID: claimID, StartBy: startBy})
+}
+
+func (s *Starter) updateCharge(ctx context.Context, ref ChargeRef, update string, args any) error {
+	start := s.Client.NewWithStartWorkflowOperation(s.chargeOptions(ref), NameCharge, ChargeInput{ChargeID: ref.ID})
+	handle, err := s.Client.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
+		StartWorkflowOperation: start,
+		UpdateOptions: client.UpdateWorkflowOptions{
+			// Fresh for each attempt: a stored outcome of an earlier one
+			// would be returned for ever (rule "Idempotent POST" 2).
+			UpdateID:     uuid.NewString(),
+			UpdateName:   update,
+			Args:         []any{args},
+			WaitForStage: client.WorkflowUpdateStageCompleted,
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("%s %s: %w: %w", update, ref.ID, ErrOutcomeUnknown, err)
+	}
+	if err := handle.Get(ctx, nil); err != nil {
+		return fmt.Errorf("%s %s: %w: %w", update, ref.ID, ErrOutcomeUnknown, err)
+	}
+
+	return nil
+}
+
+// NudgeCharge tells the charge's run to look at its row, starting a run if
+// there is none. It carries no money and does no harm when repeated.
+func (s *Starter) NudgeCharge(ctx context.Context, ref ChargeRef) error {
+	options := s.chargeOptions(ref)
+	_, err := s.Client.SignalWithStartWorkflow(ctx, options.ID, SignalNudge, nil, options,
+		NameCharge, ChargeInput{ChargeID: ref.ID, Look: true})
+	if err != nil {
+		return fmt.Errorf("nudge %s: %w", ref.ID, err)
+	}
+
+	return nil
+}
+
+// Deliver starts the workflow of a delivery, or nudges the running one to try
+// now.
+func (s *Starter) Deliver(ctx context.Context, deliveryID string) error {
+	options := s.options(deliveryIDPrefix+deliveryID, "deliver "+deliveryID)
+	_, err := s.Client.SignalWithStartWorkflow(ctx, options.ID, SignalRetry, nil, options,
+		NameDelivery, DeliveryInput{DeliveryID: deliveryID})
+	if err != nil {
+		return fmt.Errorf("deliver %s: %w", deliveryID, err)
+	}
+
+	return nil
+}
+
+// EnsureSingletons starts the node's watcher and sweeper unless they run.
+func (s *Starter) EnsureSingletons(ctx context.Context, node string) error {
+	for id, name := range map[string]string{
+		watcherIDPrefix + node: NameNodeWatcher, sweeperIDPrefix + node: NameSweeper,
+	} {
+		options := s.options(id, name+" of "+node)
+		if _, err := s.Client.ExecuteWorkflow(ctx, options, name, NodeInput{Node: node}); err != nil {
+			return fmt.Errorf("start %s: %w", id, err)
+		}
+	}
+
+	return nil
+}
+
+func (s *Starter) chargeOptions(ref ChargeRef) client.StartWorkflowOptions {
+	options := s.options(chargeIDPrefix+ref.ID, fmt.Sprintf("charge %d msat for %s", ref.AmountMsat, ref.WorkspaceID))
+	options.TypedSearchAttributes = temporal.NewSearchAttributes(
+		AttrWorkspaceID.ValueSet(ref.WorkspaceID),
+		AttrEnvironment.ValueSet(string(s.Environment)),
+		AttrAmountMsat.ValueSet(int64(ref.AmountMsat)),
+	)
+
+	return options
+}
+
+func (s *Starter) options(id, summary string) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID: id, TaskQueue: TaskQueuePayments,
+		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowTaskTimeout:      workflowTaskTimeout,
+		StaticSummary:            summary,
+	}
+}
