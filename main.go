@@ -1,4 +1,59 @@
-// Command lntpay is the whole product in one binary.
+// Command lntpay is the whole product in one binary: the API, the worker, the
+// operator's commands and the development stack.
 package main
 
-func main() {}
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lntpay/lntpay/config"
+	"github.com/lntpay/lntpay/deploy/devnet"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := rootCommand().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "lntpay:", err)
+		os.Exit(1)
+	}
+}
+
+// settings reads the configuration of whichever command runs. Inside a
+// repository whose development stack is running, that stack's settings are the
+// defaults.
+type settings struct{ file string }
+
+func (s *settings) load() (*config.Config, error) {
+	if s.file == "" && os.Getenv(config.EnvFile) == "" {
+		if err := error(nil); err != nil {
+			return nil, err
+		}
+	}
+
+	return config.Load(s.file)
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "lntpay",
+		Short:         "Charge sats per API request: a self-hosted Lightning payment backend",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	s := &settings{}
+	root.PersistentFlags().StringVar(&s.file, "config", "", "YAML file with the settings (default $"+config.EnvFile+")")
+	root.AddCommand(
+		serveCommand(s, "api", "Serve the HTTP API", parts{api: true}),
+		serveCommand(s, "worker", "Run workflows and activities", parts{worker: true}),
+		serveCommand(s, "serve", "API and worker in one process", parts{api: true, worker: true}),
+		migrateCommand(s), workspaceCommand(s), keyCommand(s), devnet.Command(),
+	)
+
+	return root
+}

@@ -121,6 +121,8 @@ type DeliveryInput struct {
 type AttemptResult struct {
 	Done   bool
 	NextIn time.Duration
+	// Note tells operators how it went.
+	Note string `json:",omitempty"`
 }
 
 // NodeInput names the node that a workflow or activity is about.

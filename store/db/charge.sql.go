@@ -30,6 +30,17 @@ func (q *Queries) AnswerClaim(ctx context.Context, arg AnswerClaimParams) (int64
 	return result.RowsAffected(), nil
 }
 
+const claimExists = `-- name: ClaimExists :one
+SELECT EXISTS (SELECT FROM claim WHERE resource_id = $1)
+`
+
+func (q *Queries) ClaimExists(ctx context.Context, resourceID string) (bool, error) {
+	row := q.db.QueryRow(ctx, claimExists, resourceID)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const closeCharge = `-- name: CloseCharge :one
 UPDATE charge SET status = $1, closed_at = now(), next_check_at = NULL
 WHERE id = $2 AND status = 'pending' AND settling_by IS NULL

@@ -30,7 +30,7 @@ func (q *Queries) DeleteWebhookEndpoint(ctx context.Context, arg DeleteWebhookEn
 const insertWebhookEndpoint = `-- name: InsertWebhookEndpoint :one
 INSERT INTO webhook_endpoint (id, workspace_id, url, events, description, secret_sealed)
 VALUES ($1, $2, $3, $4, $5, $6)
-RETURNING id, workspace_id, url, events, description, status, secret_sealed, previous_secret_sealed, previous_secret_until, created_at, deleted_at
+RETURNING id, workspace_id, url, events, description, status, secret_sealed, previous_secret_sealed, previous_secret_until, created_at, deleted_at, failing_since
 `
 
 type InsertWebhookEndpointParams struct {
@@ -64,12 +64,13 @@ func (q *Queries) InsertWebhookEndpoint(ctx context.Context, arg InsertWebhookEn
 		&i.PreviousSecretUntil,
 		&i.CreatedAt,
 		&i.DeletedAt,
+		&i.FailingSince,
 	)
 	return i, err
 }
 
 const readWebhookEndpoint = `-- name: ReadWebhookEndpoint :one
-SELECT id, workspace_id, url, events, description, status, secret_sealed, previous_secret_sealed, previous_secret_until, created_at, deleted_at FROM webhook_endpoint
+SELECT id, workspace_id, url, events, description, status, secret_sealed, previous_secret_sealed, previous_secret_until, created_at, deleted_at, failing_since FROM webhook_endpoint
 WHERE id = $1 AND workspace_id = $2 AND deleted_at IS NULL
 `
 
@@ -93,12 +94,13 @@ func (q *Queries) ReadWebhookEndpoint(ctx context.Context, arg ReadWebhookEndpoi
 		&i.PreviousSecretUntil,
 		&i.CreatedAt,
 		&i.DeletedAt,
+		&i.FailingSince,
 	)
 	return i, err
 }
 
 const readWebhookEndpointPage = `-- name: ReadWebhookEndpointPage :many
-SELECT id, workspace_id, url, events, description, status, secret_sealed, previous_secret_sealed, previous_secret_until, created_at, deleted_at FROM webhook_endpoint
+SELECT id, workspace_id, url, events, description, status, secret_sealed, previous_secret_sealed, previous_secret_until, created_at, deleted_at, failing_since FROM webhook_endpoint
 WHERE workspace_id = $1 AND deleted_at IS NULL AND id < $2
 ORDER BY id DESC LIMIT $3
 `
@@ -130,6 +132,7 @@ func (q *Queries) ReadWebhookEndpointPage(ctx context.Context, arg ReadWebhookEn
 			&i.PreviousSecretUntil,
 			&i.CreatedAt,
 			&i.DeletedAt,
+			&i.FailingSince,
 		); err != nil {
 			return nil, err
 		}
@@ -148,7 +151,7 @@ UPDATE webhook_endpoint SET
     status = coalesce($3, status),
     description = CASE WHEN $4::bool THEN $5 ELSE description END
 WHERE id = $6 AND workspace_id = $7 AND deleted_at IS NULL
-RETURNING id, workspace_id, url, events, description, status, secret_sealed, previous_secret_sealed, previous_secret_until, created_at, deleted_at
+RETURNING id, workspace_id, url, events, description, status, secret_sealed, previous_secret_sealed, previous_secret_until, created_at, deleted_at, failing_since
 `
 
 type UpdateWebhookEndpointParams struct {
@@ -186,6 +189,7 @@ func (q *Queries) UpdateWebhookEndpoint(ctx context.Context, arg UpdateWebhookEn
 		&i.PreviousSecretUntil,
 		&i.CreatedAt,
 		&i.DeletedAt,
+		&i.FailingSince,
 	)
 	return i, err
 }

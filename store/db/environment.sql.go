@@ -81,6 +81,31 @@ func (q *Queries) GetPreimageKeys(ctx context.Context) ([]GetPreimageKeysRow, er
 	return items, nil
 }
 
+const openChargeKeys = `-- name: OpenChargeKeys :many
+SELECT DISTINCT key_id FROM charge WHERE status IN ('creating', 'pending')
+`
+
+// The keys without which an opening could not be resumed.
+func (q *Queries) OpenChargeKeys(ctx context.Context) ([]string, error) {
+	rows, err := q.db.Query(ctx, openChargeKeys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var key_id string
+		if err := rows.Scan(&key_id); err != nil {
+			return nil, err
+		}
+		items = append(items, key_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const pinNode = `-- name: PinNode :exec
 INSERT INTO node (name, pubkey) VALUES ($1, $2) ON CONFLICT DO NOTHING
 `

@@ -165,6 +165,7 @@ type WebhookEndpoint struct {
 	PreviousSecretUntil  *time.Time
 	CreatedAt            time.Time
 	DeletedAt            *time.Time
+	FailingSince         *time.Time
 }
 
 type Workspace struct {

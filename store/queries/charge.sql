@@ -91,3 +91,6 @@ WHERE node = @node AND status IN ('creating', 'pending') AND add_index IS NOT NU
 -- name: CountOpenCharges :many
 SELECT status, count(*) AS charges, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest_s
 FROM charge WHERE status IN ('creating', 'pending') GROUP BY status;
+
+-- name: ClaimExists :one
+SELECT EXISTS (SELECT FROM claim WHERE resource_id = @resource_id);

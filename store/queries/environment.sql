@@ -13,3 +13,7 @@ INSERT INTO node (name, pubkey) VALUES (@name, @pubkey) ON CONFLICT DO NOTHING;
 
 -- name: GetNode :one
 SELECT *, now()::timestamptz AS now FROM node WHERE name = @name;
+
+-- The keys without which an opening could not be resumed.
+-- name: OpenChargeKeys :many
+SELECT DISTINCT key_id FROM charge WHERE status IN ('creating', 'pending');

@@ -11,6 +11,9 @@ import (
 // confirmations make a channel usable and announced.
 const confirmations = 6
 
+// routeSats is the amount that a route is asked for.
+const routeSats = 1000
+
 // openChannels connects the nodes and opens balanced channels from payer to
 // merchant, all at once.
 func (n *Net) openChannels(ctx context.Context) error {
@@ -68,27 +71,31 @@ func (n *Net) connectPeers(ctx context.Context) error {
 	})
 }
 
-// WaitChannels waits until all channels are active on both sides, as after a
-// restart.
+// WaitChannels waits until all channels are active on both sides and each node
+// finds a route to the other, as after a restart. An active channel is not
+// enough: until the graph has it, lnd answers FAILURE_REASON_INSUFFICIENT_BALANCE.
 func (n *Net) WaitChannels(ctx context.Context) error {
-	for _, node := range []*Lnd{n.Payer, n.Merchant} {
-		err := until(ctx, func() error {
-			answer, err := node.Lightning.ListChannels(ctx, &lnrpc.ListChannelsRequest{ActiveOnly: true})
-			if err != nil {
-				return err
-			}
-			if len(answer.Channels) < n.options.Channels {
-				return fmt.Errorf("%d of %d channels are active", len(answer.Channels), n.options.Channels)
-			}
-
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("%s: %w", node.Config.Name, err)
+	for from, to := range map[*Lnd]*Lnd{n.Payer: n.Merchant, n.Merchant: n.Payer} {
+		if err := until(ctx, func() error { return n.usable(ctx, from, to) }); err != nil {
+			return fmt.Errorf("channels of %s: %w", from.Config.Name, err)
 		}
 	}
 
 	return nil
+}
+
+// usable is one look for WaitChannels.
+func (n *Net) usable(ctx context.Context, from, to *Lnd) error {
+	answer, err := from.Lightning.ListChannels(ctx, &lnrpc.ListChannelsRequest{ActiveOnly: true})
+	if err != nil {
+		return err
+	}
+	if len(answer.Channels) < n.options.Channels {
+		return fmt.Errorf("%d of %d channels are active", len(answer.Channels), n.options.Channels)
+	}
+	_, err = from.Lightning.QueryRoutes(ctx, &lnrpc.QueryRoutesRequest{PubKey: to.Config.Pubkey, Amt: routeSats})
+
+	return err
 }
 
 // height is the chain's.

@@ -3,12 +3,16 @@ package regtest
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/moby/moby/api/types/container"
@@ -28,10 +32,17 @@ const daemonTimeout = 3 * time.Second
 type containers struct {
 	docker  *testcontainers.DockerClient
 	network *testcontainers.DockerNetwork
+	labels  map[string]string
 	// context is the folder with the Dockerfile and the binaries.
 	context string
-	image   string
+	// tag is the digest of the image's content: tests of two versions may
+	// run at once, and an image that is there is not built again.
+	tag   string
+	built bool
 }
+
+// repository is the image's name on the daemon, where it stays as a cache.
+const repository = "lntpay-regtest"
 
 // newContainers reports an error when no daemon answers. dir is where the
 // image's build context is put together.
@@ -50,41 +61,55 @@ func newContainers(ctx context.Context, dir string, binaries map[string]string) 
 		return nil, errors.Join(err, docker.Close())
 	}
 	h := &containers{docker: docker, context: filepath.Join(dir, "image")}
-	if err := h.prepare(binaries); err != nil {
-		return nil, errors.Join(err, docker.Close())
-	}
-	if h.network, err = tcnetwork.New(ctx); err != nil {
+	if err := h.open(ctx, binaries); err != nil {
 		return nil, errors.Join(err, docker.Close())
 	}
 
 	return h, nil
 }
 
-// prepare puts the build context together with hard links where possible.
+// open does what comes before the first container.
+func (h *containers) open(ctx context.Context, binaries map[string]string) (err error) {
+	if h.labels, err = labels(); err != nil {
+		return err
+	}
+	if err := removeLeftovers(ctx, h.docker.Client, h.labels); err != nil {
+		return fmt.Errorf("remove what a killed test left: %w", err)
+	}
+	if err := h.prepare(binaries); err != nil {
+		return err
+	}
+	_, err = h.docker.ImageInspect(ctx, h.image())
+	h.built = err == nil
+	h.network, err = tcnetwork.New(ctx, tcnetwork.WithLabels(h.labels))
+
+	return err
+}
+
+// image is the name with the tag.
+func (h *containers) image() string { return repository + ":" + h.tag }
+
+// prepare puts the build context together, and the tag.
 func (h *containers) prepare(binaries map[string]string) error {
 	if err := os.MkdirAll(h.context, 0o700); err != nil {
 		return err
 	}
-	for name, path := range binaries {
-		if err := copyFile(path, filepath.Join(h.context, name)); err != nil {
+	digest := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(binaries)) {
+		content, err := os.ReadFile(binaries[name])
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(digest, "%s %d\n", name, len(content))
+		digest.Write(content)
+		if err := os.WriteFile(filepath.Join(h.context, name), content, 0o700); err != nil {
 			return err
 		}
 	}
+	fmt.Fprint(digest, dockerfile)
+	h.tag = hex.EncodeToString(digest.Sum(nil)[:8])
 
 	return os.WriteFile(filepath.Join(h.context, "Dockerfile"), []byte(dockerfile), 0o600)
-}
-
-// copyFile links or copies an executable.
-func copyFile(from, to string) error {
-	if os.Link(from, to) == nil {
-		return nil
-	}
-	content, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-
-	return os.WriteFile(to, content, 0o700)
 }
 
 func (h *containers) place(name string, ports ...string) (place, error) {
@@ -96,20 +121,21 @@ func (h *containers) place(name string, ports ...string) (place, error) {
 	return place{name: name, dir: "/data", host: name, bind: "0.0.0.0", ports: chosen}, nil
 }
 
-// run creates and starts a container. The first one builds the image; the
-// daemon's cache makes that quick from the second test run on.
+// run creates and starts a container. The first one builds the image unless
+// the daemon has it. The network is opened for one caller at a time until
+// then: btcd comes alone.
 func (h *containers) run(ctx context.Context, at place, what program) (machine, error) {
 	request := testcontainers.ContainerRequest{
-		Image:          h.image,
+		Labels:         h.labels,
 		Cmd:            append([]string{"/bin/" + filepath.Base(what.tool)}, what.args...),
 		Networks:       []string{h.network.Name},
 		NetworkAliases: map[string][]string{h.network.Name: {at.host}},
-		// An extra stop without a grace would lose lnd's last writes.
-		ConfigModifier: func(c *container.Config) { c.StopSignal = "SIGTERM" },
 	}
-	if h.image == "" {
+	if h.built {
+		request.Image = h.image()
+	} else {
 		request.FromDockerfile = testcontainers.FromDockerfile{
-			Context: h.context, Repo: "lntpay-regtest", Tag: "latest", KeepImage: true,
+			Context: h.context, Repo: repository, Tag: h.tag, KeepImage: true,
 		}
 	}
 	bindings := network.PortMap{}
@@ -132,7 +158,7 @@ func (h *containers) run(ctx context.Context, at place, what program) (machine, 
 	if err != nil {
 		return nil, fmt.Errorf("container %s: %w", at.name, err)
 	}
-	h.image = "lntpay-regtest:latest"
+	h.built = true
 
 	return &box{at: at, docker: h.docker, container: created}, nil
 }

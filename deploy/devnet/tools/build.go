@@ -88,8 +88,22 @@ func (b builder) build(ctx context.Context, name Name, r recipe, path string) er
 	unfinished := fmt.Sprintf("%s.%d.new", path, os.Getpid())
 	defer func() { _ = os.Remove(unfinished) }()
 
-	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build", "-o", unfinished}, r.flags()...), r.pkg)...)
-	cmd.Dir = filepath.Join(b.sources, r.module)
+	args := append([]string{"build", "-o", unfinished}, r.flags()...)
+	module := filepath.Join(b.sources, r.module)
+	if len(r.patches) > 0 {
+		scratch, err := os.MkdirTemp("", "lntpay-"+string(name)+"-")
+		if err != nil {
+			return fmt.Errorf("make a folder for patched sources: %w", err)
+		}
+		defer func() { _ = os.RemoveAll(scratch) }()
+		mod, err := patchedModule(ctx, module, r.pkg, scratch, r.patches)
+		if err != nil {
+			return err
+		}
+		args = append(args, "-modfile="+mod)
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, r.pkg)...)
+	cmd.Dir = module
 	cmd.Env = r.env()
 	// The go command starts compilers of its own: an interrupt lets it end them.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -120,6 +134,9 @@ func (b builder) key(ctx context.Context, r recipe) (string, error) {
 		fmt.Fprintf(sum, "%s %d\n%s\n", file, len(text), text)
 	}
 	fmt.Fprintf(sum, "%q %t %s %s", r.flags(), r.cgo, r.pkg, version)
+	for _, p := range r.patches {
+		fmt.Fprintf(sum, " %q", p)
+	}
 
 	return hex.EncodeToString(sum.Sum(nil))[:20], nil
 }

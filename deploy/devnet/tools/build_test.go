@@ -104,3 +104,15 @@ func TestRepositoryRoot(t *testing.T) {
 	require.NoError(t, err)
 	require.FileExists(t, filepath.Join(root, "main.go"))
 }
+
+func TestAPatchMustFitExactlyOnce(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "main.go")
+	require.NoError(t, os.WriteFile(path, []byte("wait(300)\n"), 0o600))
+	p := patch{file: "main.go", from: "300", to: "0"}
+	require.NoError(t, p.apply(folder))
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "wait(0)\n", string(text))
+	require.ErrorContains(t, p.apply(folder), "0 times")
+}

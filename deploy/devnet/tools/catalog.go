@@ -39,6 +39,8 @@ type recipe struct {
 	tags string
 	// cgo is needed by sqlc, whose Postgres parser is C.
 	cgo bool
+	// patches change its source; see btcdPatches.
+	patches []patch
 	// cold is how long a build from an empty cache takes on two cores.
 	cold string
 }
@@ -49,7 +51,7 @@ const lndTags = "autopilotrpc invoicesrpc routerrpc signrpc walletrpc chainrpc p
 
 func recipes() map[Name]recipe {
 	return map[Name]recipe{
-		Btcd: {module: "btcd", pkg: "github.com/btcsuite/btcd", cold: "30 s"},
+		Btcd: {module: "btcd", pkg: "github.com/btcsuite/btcd", patches: btcdPatches(), cold: "30 s"},
 		Lnd: {
 			module: "lnd", pkg: "github.com/lightningnetwork/lnd/cmd/lnd", tags: lndTags, cold: "5 min 40 s",
 		},

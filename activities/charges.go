@@ -1,0 +1,140 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/lntpay/lntpay/lightning"
+	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/store"
+	"github.com/lntpay/lntpay/store/db"
+	"github.com/lntpay/lntpay/workflows"
+)
+
+// Charges are the activities of the charge workflow.
+type Charges struct {
+	Store  *store.Store
+	Node   lightning.Node
+	Keys   *lightning.KeyRing
+	Settle *Settler
+	Alerts *Alerts
+}
+
+// errOutcomeUnknown tells the workflow that the client's time is over and
+// nothing is decided.
+func errOutcomeUnknown() error {
+	return temporal.NewNonRetryableApplicationError("start_by has passed", workflows.ErrTypeOutcomeUnknown, nil)
+}
+
+// rowMissing ends the run that asked: only opening creates a row.
+func (a *Charges) rowMissing(ctx context.Context, id string) error {
+	a.Alerts.Raise(ctx, AlertRowMissing, "a run looks for a charge that has no row", "charge", id)
+
+	return temporal.NewNonRetryableApplicationError("no row of "+id, workflows.ErrTypeRowMissing, nil)
+}
+
+// LookAtCharge reads the row. No row but a claim means that nothing was
+// opened, which is an end and not an alarm.
+func (a *Charges) LookAtCharge(ctx context.Context, id string) (workflows.ChargeState, error) {
+	row, err := a.Store.LookAtCharge(ctx, id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		claimed, err := a.Store.ClaimExists(ctx, id)
+		if err != nil {
+			return workflows.ChargeState{}, fmt.Errorf("look for the claim of %s: %w", id, err)
+		}
+		if claimed {
+			return workflows.ChargeState{}, nil
+		}
+
+		return workflows.ChargeState{}, a.rowMissing(ctx, id)
+	}
+	if err != nil {
+		return workflows.ChargeState{}, fmt.Errorf("look at %s: %w", id, err)
+	}
+	state := workflows.ChargeState{
+		Status: payments.ChargeStatus(row.Charge.Status), DueIn: time.Duration(row.DueInMs) * time.Millisecond,
+		HasReceipt: row.HasReceipt, Claimed: row.Charge.SettlingBy != nil,
+	}
+	if !state.Status.Closed() {
+		return state, nil
+	}
+	if state.Deliveries, err = a.Store.UntriedDeliveries(ctx, id); err != nil {
+		return workflows.ChargeState{}, fmt.Errorf("read deliveries of %s: %w", id, err)
+	}
+
+	return state, nil
+}
+
+// SettleCharge credits the charge if the node's receipt is there; without one
+// it changes nothing.
+func (a *Charges) SettleCharge(ctx context.Context, id string) (workflows.ChargeState, error) {
+	if err := a.completeInvoice(ctx, id); err != nil {
+		return workflows.ChargeState{}, err
+	}
+	if err := a.Settle.Settle(ctx, id); err != nil {
+		return workflows.ChargeState{}, err
+	}
+
+	return a.LookAtCharge(ctx, id)
+}
+
+// completeInvoice fetches the bolt11 of a charge that was paid before its
+// opening ended; a paid charge without one cannot exist.
+func (a *Charges) completeInvoice(ctx context.Context, id string) error {
+	row, err := a.Store.GetCharge(ctx, id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return a.rowMissing(ctx, id)
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", id, err)
+	}
+	if row.Bolt11 != nil {
+		return nil
+	}
+	invoice, err := a.Node.LookupInvoice(ctx, lightning.Hash(row.PaymentHash))
+	if errors.Is(err, lightning.ErrInvoiceNotFound) {
+		return nil // Still before AddInvoice: there is nothing to settle.
+	}
+	if err != nil {
+		return fmt.Errorf("look up the invoice of %s: %w", id, err)
+	}
+	addIndex := int64(invoice.AddIndex)
+	if err := a.Store.StoreInvoice(ctx, db.StoreInvoiceParams{
+		ID: id, Bolt11: &invoice.Bolt11, AddIndex: &addIndex, ExpiresAt: &invoice.ExpiresAt,
+	}); err != nil {
+		return fmt.Errorf("store the invoice of %s: %w", id, err)
+	}
+
+	return nil
+}
+
+// recordSettled writes the receipt of an invoice that a lookup found settled.
+func (a *Charges) recordSettled(ctx context.Context, invoice lightning.Invoice) error {
+	_, err := a.Store.WriteReceipts(ctx, a.Node.Name(), time.Time{}, []store.Settlement{settlement(invoice)})
+
+	return err
+}
+
+func settlement(invoice lightning.Invoice) store.Settlement {
+	return store.Settlement{
+		PaymentHash: invoice.PaymentHash, AmtPaidMsat: invoice.AmtPaidMsat,
+		SettleIndex: invoice.SettleIndex, AddIndex: invoice.AddIndex, SettledAt: invoice.SettledAt,
+	}
+}
+
+// answerOf renders a charge as the frozen 201: as it was at creation.
+func answerOf(charge payments.Charge) ([]byte, error) {
+	charge.Status, charge.AmountPaidMsat, charge.PaidAt = payments.ChargePending, 0, nil
+	body, err := json.Marshal(charge)
+	if err != nil {
+		return nil, fmt.Errorf("render %s: %w", charge.ID, err)
+	}
+
+	return body, nil
+}

@@ -1,0 +1,310 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.temporal.io/sdk/activity"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lntpay/lntpay/lightning"
+	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/store"
+	"github.com/lntpay/lntpay/store/db"
+	"github.com/lntpay/lntpay/workflows"
+)
+
+const (
+	// receiptBatch bounds one transaction of receipts, receiptQueue what the
+	// stream may be ahead of Postgres; past it the stream waits, and lnd
+	// queues for us.
+	receiptBatch = 500
+	receiptQueue = 1000
+	// maxNudges bounds the signals under way at once.
+	maxNudges = 32
+	// renudgeEvery is how often receipts that are still without credit are
+	// nudged again: the nudge, or the worker that sent it, may have been lost.
+	renudgeEvery = 2 * time.Second
+	// cursorEvery is how often a quiet stream's cursor is moved.
+	cursorEvery    = time.Minute
+	heartbeatEvery = time.Second
+	// reconnect pauses double from the minimum to the maximum.
+	minReconnect = 100 * time.Millisecond
+	maxReconnect = 2 * time.Second
+	// writeTimeout bounds a transaction of the watcher.
+	writeTimeout = 10 * time.Second
+)
+
+// Nudger sends nudges: the Starter, or a fake.
+type Nudger interface {
+	NudgeCharge(ctx context.Context, ref workflows.ChargeRef) error
+	Deliver(ctx context.Context, deliveryID string) error
+}
+
+// Nodes are the activities about a node as a whole.
+type Nodes struct {
+	Store   *store.Store
+	Node    lightning.Node
+	Nudger  Nudger
+	Alerts  *Alerts
+	Log     *slog.Logger
+	Metrics *NodeMetrics
+}
+
+// NodeMetrics tell how the watcher and the sweeper fare.
+type NodeMetrics struct {
+	receipts   prometheus.Counter
+	reconnects prometheus.Counter
+	streamUp   prometheus.Gauge
+	swept      *prometheus.CounterVec
+	openCharge *prometheus.GaugeVec
+}
+
+// NewNodeMetrics registers the metrics.
+func NewNodeMetrics(registry prometheus.Registerer) *NodeMetrics {
+	m := &NodeMetrics{
+		receipts: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "lntpay_receipts_total", Help: "Receipts written.",
+		}),
+		reconnects: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "lntpay_node_stream_breaks_total", Help: "Times that the stream of settled invoices ended.",
+		}),
+		streamUp: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "lntpay_node_stream_up", Help: "1 while this worker follows the node's settled invoices.",
+		}),
+		swept: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "lntpay_swept_total", Help: "Rows that the sweeper had to come back for, by kind; normally none.",
+		}, []string{"kind"}),
+		openCharge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "lntpay_charges_open", Help: "Charges that are not closed, by status.",
+		}, []string{"status"}),
+	}
+	registry.MustRegister(m.receipts, m.reconnects, m.streamUp, m.swept, m.openCharge)
+
+	return m
+}
+
+// WatchNode follows the node's settled invoices until the worker stops: it
+// writes a receipt of each and nudges its charge. It reconnects by itself; the
+// cursor in Postgres decides where from. Another worker may briefly run the
+// same: receipts are idempotent and the cursor only ever lags.
+func (a *Nodes) WatchNode(ctx context.Context, in workflows.NodeInput) error {
+	if in.Node != a.Node.Name() {
+		return fmt.Errorf("this worker serves node %s, not %s", a.Node.Name(), in.Node)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	group, ctx := errgroup.WithContext(ctx)
+	var status atomic.Value
+	status.Store("connecting")
+	group.Go(func() error { return a.heartbeat(ctx, cancel, &status) })
+	group.Go(func() error { return a.renudge(ctx) })
+	group.Go(func() error { return a.follow(ctx, &status) })
+	err := group.Wait()
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+
+	return fmt.Errorf("watch %s: %w", in.Node, err)
+}
+
+var errWorkerStops = errors.New("activities: the worker stops, another takes over")
+
+// heartbeat keeps the activity ours and ends it when the worker stops.
+func (a *Nodes) heartbeat(ctx context.Context, cancel context.CancelCauseFunc, status *atomic.Value) error {
+	ticker := time.NewTicker(heartbeatEvery)
+	defer ticker.Stop()
+	for {
+		activity.RecordHeartbeat(ctx, status.Load())
+		select {
+		case <-ticker.C:
+		case <-activity.GetWorkerStopChannel(ctx):
+			cancel(errWorkerStops)
+
+			return errWorkerStops
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// follow keeps a stream open for as long as ctx lives.
+func (a *Nodes) follow(ctx context.Context, status *atomic.Value) error {
+	pause := minReconnect
+	for {
+		opened := time.Now()
+		err := a.stream(ctx, status)
+		a.Metrics.streamUp.Set(0)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		a.Metrics.reconnects.Inc()
+		a.Log.WarnContext(ctx, "stream of settled invoices ended", "node", a.Node.Name(), "error", err)
+		status.Store("reconnecting")
+		if time.Since(opened) > time.Minute {
+			pause = minReconnect
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		pause = min(2*pause, maxReconnect)
+	}
+}
+
+// stream runs one subscription from the stored cursor to its end.
+func (a *Nodes) stream(ctx context.Context, status *atomic.Value) error {
+	node, err := a.Store.GetNode(ctx, a.Node.Name())
+	if err != nil {
+		return fmt.Errorf("read the cursor: %w", err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	settled := make(chan lightning.Invoice, receiptQueue)
+	opened := make(chan struct{})
+	group.Go(func() error {
+		return a.Node.SubscribeSettled(ctx, uint64(node.SettleCursor), func() {
+			a.Metrics.streamUp.Set(1)
+			status.Store(fmt.Sprintf("following from settle index %d", node.SettleCursor))
+			close(opened)
+		}, func(invoice lightning.Invoice) error {
+			select {
+			case settled <- invoice:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	})
+	group.Go(func() error { return a.record(ctx, node.Now, settled) })
+	if node.SettleCursor == 0 {
+		// From cursor 0 lnd replays nothing (and index 1 is never replayed):
+		// only the list can tell what was settled before the stream opened.
+		group.Go(func() error {
+			select {
+			case <-opened:
+				return a.sweepList(ctx, func() {})
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	}
+
+	return group.Wait()
+}
+
+// record turns what the stream brings into receipts, in batches on arrival.
+// A failed write ends the stream: the next one brings the same again.
+func (a *Nodes) record(ctx context.Context, openedAt time.Time, settled <-chan lightning.Invoice) error {
+	quiet := time.NewTicker(cursorEvery)
+	defer quiet.Stop()
+	for {
+		var batch []store.Settlement
+		select {
+		case invoice := <-settled:
+			batch = append(batch, settlement(invoice))
+			for len(batch) < receiptBatch && len(settled) > 0 {
+				batch = append(batch, settlement(<-settled))
+			}
+		case <-quiet.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		cursorFrom := openedAt
+		if len(settled) > 0 {
+			cursorFrom = time.Time{} // What waits here is not written yet.
+		}
+		if err := a.write(ctx, cursorFrom, batch); err != nil {
+			return err
+		}
+	}
+}
+
+// write records a batch and nudges the charges of what was new.
+func (a *Nodes) write(ctx context.Context, openedAt time.Time, batch []store.Settlement) error {
+	writeCtx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	fresh, err := a.Store.WriteReceipts(writeCtx, a.Node.Name(), openedAt, batch)
+	if err != nil {
+		return err
+	}
+	a.Metrics.receipts.Add(float64(len(fresh)))
+	var refs []workflows.ChargeRef
+	for _, receipt := range fresh {
+		if receipt.ChargeID == "" {
+			a.Alerts.Raise(ctx, AlertReceiptUnexplained, "the node settled an invoice that no charge explains: suspense",
+				"node", a.Node.Name(), "payment_hash", lightning.Hash(receipt.PaymentHash).String(),
+				"amt_paid_msat", receipt.AmtPaidMsat)
+
+			continue
+		}
+		refs = append(refs, workflows.ChargeRef{
+			ID: receipt.ChargeID, WorkspaceID: receipt.WorkspaceID, AmountMsat: payments.Msat(receipt.AmountMsat),
+		})
+	}
+	a.nudge(ctx, refs)
+
+	return nil
+}
+
+// nudge signals charges, bounded. A failure is only logged: the receipt stays
+// without credit and is nudged again.
+func (a *Nodes) nudge(ctx context.Context, refs []workflows.ChargeRef) {
+	var group errgroup.Group
+	group.SetLimit(maxNudges)
+	for _, ref := range refs {
+		group.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+			defer cancel()
+			if err := a.Nudger.NudgeCharge(ctx, ref); err != nil {
+				a.Log.WarnContext(ctx, "nudge failed, will be repeated", "charge", ref.ID, "error", err)
+			}
+
+			return nil
+		})
+	}
+	_ = group.Wait()
+}
+
+// renudge keeps nudging receipts that are older than a moment and still not
+// credited, whoever recorded them.
+func (a *Nodes) renudge(ctx context.Context) error {
+	ticker := time.NewTicker(renudgeEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		rows, err := a.uncredited(ctx, renudgeEvery)
+		if err != nil {
+			a.Log.WarnContext(ctx, "read uncredited receipts", "error", err)
+
+			continue
+		}
+		a.nudge(ctx, rows)
+	}
+}
+
+func (a *Nodes) uncredited(ctx context.Context, olderThan time.Duration) ([]workflows.ChargeRef, error) {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	rows, err := a.Store.UncreditedReceipts(ctx, db.UncreditedReceiptsParams{
+		OlderThanS: olderThan.Seconds(), MaxRows: sweepLimit,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read uncredited receipts: %w", err)
+	}
+	refs := make([]workflows.ChargeRef, len(rows))
+	for i, row := range rows {
+		refs[i] = workflows.ChargeRef{ID: row.ID, WorkspaceID: row.WorkspaceID, AmountMsat: payments.Msat(row.AmountMsat)}
+	}
+
+	return refs, nil
+}

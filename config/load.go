@@ -1,0 +1,171 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/v2"
+
+	"github.com/lntpay/lntpay/payments"
+)
+
+// EnvFile names the variable that holds the path of the YAML file.
+const EnvFile = "LNTPAY_CONFIG"
+
+const envPrefix = "LNTPAY_"
+
+// foreign are LNTPAY_ variables that belong to others: the SDKs and the tests.
+var foreign = []string{
+	EnvFile, "LNTPAY_API_KEY", "LNTPAY_WEBHOOK_SECRET", "LNTPAY_BASE_URL",
+	"LNTPAY_TEST_DATABASE_URL", "LNTPAY_TOOLS_DIR",
+}
+
+// Load reads the file (path, or LNTPAY_CONFIG, or none) and the environment
+// over the defaults, and checks what it read.
+func Load(path string) (*Config, error) {
+	k := koanf.New(".")
+	if path == "" {
+		path = os.Getenv(EnvFile)
+	}
+	if path != "" {
+		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+			return nil, fmt.Errorf("config file %s: %w", path, err)
+		}
+	}
+	if err := loadEnv(k); err != nil {
+		return nil, err
+	}
+	cfg := Defaults()
+	err := k.UnmarshalWithConf("", &cfg, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{
+		Result: &cfg, TagName: "koanf", WeaklyTypedInput: true, ErrorUnused: true,
+		DecodeHook: mapstructure.StringToSliceHookFunc(","),
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("settings: %w", err)
+	}
+
+	return &cfg, cfg.check()
+}
+
+// loadEnv overlays LNTPAY_* variables. A variable that is no setting is an
+// error: a typo must not run with the default in silence.
+func loadEnv(k *koanf.Koanf) error {
+	paths := map[string]string{}
+	for _, path := range settingPaths(reflect.TypeFor[Config](), "") {
+		paths[envPrefix+strings.ToUpper(strings.ReplaceAll(path, ".", "_"))] = path
+	}
+	var unknown []string
+	err := k.Load(env.Provider(".", env.Opt{Prefix: envPrefix, TransformFunc: func(name, value string) (string, any) {
+		path, known := paths[name]
+		if !known {
+			if !slices.Contains(foreign, name) {
+				unknown = append(unknown, name)
+			}
+
+			return "", nil
+		}
+
+		return path, value
+	}}), nil)
+	if err != nil {
+		return fmt.Errorf("read variables: %w", err)
+	}
+	if len(unknown) > 0 {
+		slices.Sort(unknown)
+
+		return fmt.Errorf("unknown setting: %s", strings.Join(unknown, ", "))
+	}
+
+	return nil
+}
+
+// settingPaths lists the dotted paths of all settings of a struct.
+func settingPaths(t reflect.Type, prefix string) []string {
+	var paths []string
+	for i := range t.NumField() {
+		field := t.Field(i)
+		path := prefix + field.Tag.Get("koanf")
+		if field.Type.Kind() == reflect.Struct {
+			paths = append(paths, settingPaths(field.Type, path+".")...)
+		} else {
+			paths = append(paths, path)
+		}
+	}
+
+	return paths
+}
+
+// check refuses what contradicts itself, all faults at once.
+func (c *Config) check() error {
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
+		fail("log.level: %q is not debug, info, warn or error", c.Log.Level)
+	}
+	if c.API.MaxInFlight < 1 {
+		fail("api.max_in_flight: %d is below 1", c.API.MaxInFlight)
+	}
+	if c.API.MaxChargeMsat < 1 || c.API.MaxChargeMsat > payments.MaxMsat {
+		fail("api.max_charge_msat: %d is not an amount", c.API.MaxChargeMsat)
+	}
+	for name, env := range c.Environments() {
+		if env.Temporal.Address == "" || env.Temporal.Namespace == "" {
+			fail("%s.temporal.address and .namespace are required", name)
+		}
+		if env.MaxConns < 2 {
+			fail("%s.max_conns: %d is below 2", name, env.MaxConns)
+		}
+	}
+	if c.Webhooks.AllowPrivate && c.Production.DatabaseURL != "" {
+		fail("webhooks.allow_private is for development: not with production configured")
+	}
+	errs = append(errs, c.checkApart()...)
+
+	return errors.Join(errs...)
+}
+
+// checkApart refuses two environments that share anything.
+func (c *Config) checkApart() []error {
+	if len(c.Environments()) < 2 {
+		return nil
+	}
+	var errs []error
+	for path, shared := range map[string]bool{
+		"database_url":       c.Sandbox.DatabaseURL == c.Production.DatabaseURL,
+		"temporal.namespace": c.Sandbox.Temporal.Namespace == c.Production.Temporal.Namespace,
+		"node.pubkey":        c.Sandbox.Node.Pubkey != "" && c.Sandbox.Node.Pubkey == c.Production.Node.Pubkey,
+		"node.address":       c.Sandbox.Node.Address != "" && c.Sandbox.Node.Address == c.Production.Node.Address,
+		"preimage_key_file":  c.Sandbox.PreimageKeyFile != "" && c.Sandbox.PreimageKeyFile == c.Production.PreimageKeyFile,
+	} {
+		if shared {
+			errs = append(errs, fmt.Errorf("sandbox.%s and production.%s are the same: environments never meet", path, path))
+		}
+	}
+
+	return errs
+}
+
+// CheckWorker refuses an environment that lacks what only the worker needs.
+func (e Environment) CheckWorker(name payments.Environment) error {
+	var errs []error
+	for path, value := range map[string]string{
+		"secrets_key_file": e.SecretsKeyFile, "preimage_key_file": e.PreimageKeyFile,
+		"node.name": e.Node.Name, "node.network": e.Node.Network, "node.address": e.Node.Address,
+		"node.tls_cert_file": e.Node.TLSCertFile, "node.macaroon_file": e.Node.MacaroonFile,
+		"node.pubkey": e.Node.Pubkey,
+	} {
+		if value == "" {
+			errs = append(errs, fmt.Errorf("%s.%s is required", name, path))
+		}
+	}
+
+	return errors.Join(errs...)
+}

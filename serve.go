@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/client"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lntpay/lntpay/api"
+	"github.com/lntpay/lntpay/config"
+	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/store"
+	"github.com/lntpay/lntpay/webhooks"
+	"github.com/lntpay/lntpay/worker"
+	"github.com/lntpay/lntpay/workflows"
+)
+
+// parts says which of the two kinds of process a command is.
+type parts struct{ api, worker bool }
+
+const (
+	readyTimeout    = 3 * time.Second
+	shutdownTimeout = 5 * time.Second
+)
+
+func serveCommand(s *settings, use, short string, p parts) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := s.load()
+			if err != nil {
+				return err
+			}
+
+			return serve(cmd.Context(), cfg, p)
+		},
+	}
+}
+
+// serve runs the parts for every configured environment until ctx ends or one
+// of them fails.
+func serve(ctx context.Context, cfg *config.Config, p parts) error {
+	environments := cfg.Environments()
+	if len(environments) == 0 {
+		return errors.New("no environment is configured: set sandbox.database_url or production.database_url")
+	}
+	log, err := newLogger(cfg.Log)
+	if err != nil {
+		return err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	group, ctx := errgroup.WithContext(ctx)
+	if p.worker {
+		for name, env := range environments {
+			group.Go(func() error { return runWorker(ctx, name, env, cfg, registry, log, !p.api) })
+		}
+	}
+	if p.api {
+		group.Go(func() error { return runAPI(ctx, cfg, registry, log) })
+	}
+
+	return group.Wait()
+}
+
+func newLogger(cfg config.Log) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
+		return nil, fmt.Errorf("log.level: %w", err)
+	}
+
+	return slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})), nil
+}
+
+// runWorker serves one environment; alone says that it has the process, and so
+// the operator address, to itself.
+func runWorker(ctx context.Context, name payments.Environment, env config.Environment, cfg *config.Config,
+	registry *prometheus.Registry, log *slog.Logger, alone bool,
+) error {
+	log = log.With("environment", name)
+	w, err := worker.New(ctx, name, env, cfg.Webhooks, registry, log)
+	if err != nil {
+		return fmt.Errorf("worker of %s: %w", name, err)
+	}
+	defer w.Close()
+	group, ctx := errgroup.WithContext(ctx)
+	if alone {
+		group.Go(func() error { return serveOperator(ctx, cfg.Worker.OperatorListen, registry, w.Ready) })
+	}
+	group.Go(func() error { return w.Run(ctx) })
+	log.InfoContext(ctx, "worker runs", "node", w.Node.Name(), "pubkey", w.Node.Pubkey())
+
+	return group.Wait()
+}
+
+// serveOperator serves the worker's health and metrics.
+func serveOperator(ctx context.Context, address string, registry *prometheus.Registry,
+	ready func(context.Context) map[string]error,
+) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+		defer cancel()
+		for what, err := range ready(ctx) {
+			if err != nil {
+				http.Error(w, what+" is not ready", http.StatusServiceUnavailable)
+
+				return
+			}
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	server := &http.Server{Addr: address, Handler: mux, ReadHeaderTimeout: readyTimeout}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("worker.operator_listen: %w", err)
+		}
+
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		defer cancel()
+
+		return server.Shutdown(stopCtx)
+	})
+
+	return group.Wait()
+}
+
+// runAPI serves HTTP for all environments.
+func runAPI(ctx context.Context, cfg *config.Config, registry *prometheus.Registry, log *slog.Logger) error {
+	options := api.Options{
+		Config: cfg.API, Environments: map[payments.Environment]api.Environment{},
+		Checks: map[string]func(context.Context) error{}, Registry: registry, Log: log,
+	}
+	for name, env := range cfg.Environments() {
+		served, temporal, err := apiEnvironment(ctx, name, env, cfg.Webhooks, log)
+		if err != nil {
+			return fmt.Errorf("api of %s: %w", name, err)
+		}
+		defer served.Store.Close()
+		defer temporal.Close()
+		options.Environments[name] = served
+		options.Checks[string(name)+".temporal"] = func(ctx context.Context) error {
+			return workflows.CheckServed(ctx, temporal)
+		}
+	}
+	server, err := api.New(options)
+	if err != nil {
+		return err
+	}
+
+	return server.Run(ctx)
+}
+
+func apiEnvironment(ctx context.Context, name payments.Environment, env config.Environment, hooks config.Webhooks,
+	log *slog.Logger,
+) (api.Environment, client.Client, error) {
+	sealer, err := webhooks.LoadSealer(env.SecretsKeyFile)
+	if err != nil {
+		return api.Environment{}, nil, fmt.Errorf("secrets_key_file: %w", err)
+	}
+	s, err := store.Open(ctx, name, env.DatabaseURL, env.MaxConns)
+	if err != nil {
+		return api.Environment{}, nil, err
+	}
+	if err := s.CheckEnvironment(ctx); err != nil {
+		s.Close()
+
+		return api.Environment{}, nil, err
+	}
+	temporal, err := workflows.Dial(env.Temporal.Address, env.Temporal.Namespace, log)
+	if err != nil {
+		s.Close()
+
+		return api.Environment{}, nil, err
+	}
+
+	return api.Environment{
+		Store: s, Sealer: sealer,
+		Charges:       &workflows.Starter{Client: temporal, Environment: name},
+		WebhookPolicy: webhooks.Policy{AllowPrivate: hooks.AllowPrivate, Production: name == payments.Production},
+	}, temporal, nil
+}

@@ -1,0 +1,289 @@
+// Package stack runs the whole product for a test: real Postgres, the stock
+// Temporal server on it, btcd and two lnd nodes, the worker and the API, the
+// latter two in the test's process so that a test can reach into them.
+package stack
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.temporal.io/sdk/client"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lntpay/lntpay/api"
+	"github.com/lntpay/lntpay/api/apikey"
+	"github.com/lntpay/lntpay/config"
+	"github.com/lntpay/lntpay/deploy/devnet"
+	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/store"
+	"github.com/lntpay/lntpay/tests/regtest"
+	"github.com/lntpay/lntpay/webhooks"
+	"github.com/lntpay/lntpay/worker"
+	"github.com/lntpay/lntpay/workflows"
+)
+
+// Namespace is the Temporal namespace of the stack.
+const Namespace = "lntpay-sandbox"
+
+const startTimeout = 5 * time.Minute
+
+// Stack is a running product.
+type Stack struct {
+	APIURL   string
+	Net      *regtest.Net
+	Store    *store.Store
+	Temporal client.Client
+	Config   *config.Config
+	Log      *slog.Logger
+
+	dir     string
+	cleanup []func()
+	worker  *running
+}
+
+// running is something that a context ends.
+type running struct {
+	cancel context.CancelFunc
+	group  *errgroup.Group
+}
+
+func (r *running) stop() error {
+	r.cancel()
+
+	return r.group.Wait()
+}
+
+// Open starts everything. Whoever opens it closes it.
+func Open(ctx context.Context) (*Stack, error) {
+	dir, err := os.MkdirTemp("", "lntpay-stack-")
+	if err != nil {
+		return nil, err
+	}
+	s := &Stack{dir: dir, Log: newLog(dir)}
+	if err := s.start(ctx); err != nil {
+		s.Close()
+
+		return nil, err
+	}
+
+	return s, nil
+}
+
+// newLog writes into the stack's folder; LNTPAY_TEST_LOG=1 shows it.
+func newLog(dir string) *slog.Logger {
+	out := io.Writer(os.Stderr)
+	if os.Getenv("LNTPAY_TEST_LOG") == "" {
+		if file, err := os.Create(filepath.Join(dir, "lntpay.log")); err == nil {
+			out = file
+		}
+	}
+
+	return slog.New(slog.NewTextHandler(out, nil))
+}
+
+func (s *Stack) start(ctx context.Context) error {
+	// The network starts beside the databases; building tools is shared.
+	var group errgroup.Group
+	group.Go(func() (err error) {
+		s.Net, err = regtest.Open(ctx, regtest.Options{})
+
+		return err
+	})
+	group.Go(func() error { return s.startEngines(ctx) })
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	startCtx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := s.configure(startCtx); err != nil {
+		return err
+	}
+	if err := s.StartWorker(startCtx); err != nil {
+		return err
+	}
+
+	return s.startAPI(startCtx)
+}
+
+// startEngines starts Postgres and Temporal.
+func (s *Stack) startEngines(ctx context.Context) error {
+	ports, err := devnet.FreePorts(4)
+	if err != nil {
+		return err
+	}
+	dsn, stop, err := devnet.StartPostgres(ctx, filepath.Join(s.dir, "postgres"), ports[0])
+	if err != nil {
+		return err
+	}
+	s.cleanup = append(s.cleanup, stop)
+	base, err := freeRange(9)
+	if err != nil {
+		return err
+	}
+	address, stop, err := devnet.StartTemporal(ctx, filepath.Join(s.dir, "temporal"), dsn, devnet.TemporalPortsFrom(base))
+	if err != nil {
+		return err
+	}
+	s.cleanup = append(s.cleanup, stop)
+	defaults := config.Defaults()
+	s.Config = &defaults
+	s.Config.API.Listen = "127.0.0.1:" + strconv.Itoa(ports[1])
+	s.Config.API.OperatorListen = "127.0.0.1:" + strconv.Itoa(ports[2])
+	s.Config.Webhooks.AllowPrivate = true
+	s.Config.Sandbox.DatabaseURL = dsn
+	s.Config.Sandbox.Temporal.Address = address
+	s.Config.Sandbox.Temporal.Namespace = Namespace
+
+	return nil
+}
+
+// freeRange finds n free ports in a row, below the ephemeral ones.
+func freeRange(n int) (int, error) {
+	first := 20_000 + 50*(os.Getpid()%150)
+	for base := first; base < 32_000; base += 50 {
+		if allFree(base, n) {
+			return base, nil
+		}
+	}
+
+	return 0, errors.New("stack: no free ports in a row")
+}
+
+func allFree(base, n int) bool {
+	for port := base; port < base+n; port++ {
+		listener, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+		if err != nil {
+			return false
+		}
+		_ = listener.Close()
+	}
+
+	return true
+}
+
+// configure makes the database, the keys and the settings.
+func (s *Stack) configure(ctx context.Context) error {
+	env := &s.Config.Sandbox
+	conn, err := pgx.Connect(ctx, env.DatabaseURL)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, "CREATE DATABASE lntpay_sandbox"); err != nil {
+		return err
+	}
+	cfg := conn.Config()
+	env.DatabaseURL = fmt.Sprintf("postgres://%s:%s@%s:%d/lntpay_sandbox?sslmode=disable", cfg.User, cfg.Password, cfg.Host, cfg.Port)
+	if err := store.Migrate(ctx, payments.Sandbox, env.DatabaseURL, cfg.User); err != nil {
+		return err
+	}
+	for file, path := range map[string]*string{"secrets.key": &env.SecretsKeyFile, "preimage.key": &env.PreimageKeyFile} {
+		*path = filepath.Join(s.dir, file)
+		key := make([]byte, 32)
+		_, _ = rand.Read(key)
+		if err := os.WriteFile(*path, []byte(hex.EncodeToString(key)), 0o600); err != nil {
+			return err
+		}
+	}
+	env.Node = config.Node(s.Net.Merchant.Config)
+	if s.Store, err = store.Open(ctx, payments.Sandbox, env.DatabaseURL, 20); err != nil {
+		return err
+	}
+	s.cleanup = append(s.cleanup, s.Store.Close)
+	s.Temporal, err = workflows.Dial(env.Temporal.Address, Namespace, s.Log)
+	if err == nil {
+		s.cleanup = append(s.cleanup, s.Temporal.Close)
+	}
+
+	return err
+}
+
+// StartWorker starts the worker; StopWorker must have ended an earlier one.
+func (s *Stack) StartWorker(ctx context.Context) error {
+	w, err := worker.New(ctx, payments.Sandbox, s.Config.Sandbox, s.Config.Webhooks, prometheus.NewRegistry(), s.Log)
+	if err != nil {
+		return err
+	}
+	runCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.worker = &running{cancel: cancel, group: &errgroup.Group{}}
+	s.worker.group.Go(func() error {
+		defer w.Close()
+
+		return w.Run(runCtx)
+	})
+
+	return nil
+}
+
+// StopWorker ends the worker gracefully.
+func (s *Stack) StopWorker() error {
+	if s.worker == nil {
+		return nil
+	}
+	defer func() { s.worker = nil }()
+
+	return s.worker.stop()
+}
+
+func (s *Stack) startAPI(ctx context.Context) error {
+	sealer, err := webhooks.LoadSealer(s.Config.Sandbox.SecretsKeyFile)
+	if err != nil {
+		return err
+	}
+	server, err := api.New(api.Options{
+		Config: s.Config.API, Log: s.Log,
+		Environments: map[payments.Environment]api.Environment{payments.Sandbox: {
+			Store: s.Store, Sealer: sealer, WebhookPolicy: webhooks.Policy{AllowPrivate: true},
+			Charges: &workflows.Starter{Client: s.Temporal, Environment: payments.Sandbox},
+		}},
+	})
+	if err != nil {
+		return err
+	}
+	runCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	running := &running{cancel: cancel, group: &errgroup.Group{}}
+	running.group.Go(func() error { return server.Run(runCtx) })
+	s.cleanup = append(s.cleanup, func() { _ = running.stop() })
+	s.APIURL = "http://" + s.Config.API.Listen
+
+	return nil
+}
+
+// NewKey makes a workspace and a key with every scope.
+func (s *Stack) NewKey(ctx context.Context) (workspaceID, secret string, err error) {
+	workspace, err := s.Store.AddWorkspace(ctx, "test")
+	if err != nil {
+		return "", "", err
+	}
+	var scopes []string
+	for _, scope := range apikey.Scopes() {
+		scopes = append(scopes, string(scope))
+	}
+	_, secret, err = apikey.CreateKey(ctx, s.Store, workspace.ID, "test", scopes, nil)
+
+	return workspace.ID, secret, err
+}
+
+// Close ends everything in reverse order.
+func (s *Stack) Close() {
+	_ = s.StopWorker()
+	for i := len(s.cleanup) - 1; i >= 0; i-- {
+		s.cleanup[i]()
+	}
+	if s.Net != nil {
+		_ = s.Net.Close()
+	}
+	_ = os.RemoveAll(s.dir)
+}

@@ -1,0 +1,231 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	sdkworker "go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lntpay/lntpay/activities"
+	"github.com/lntpay/lntpay/config"
+	"github.com/lntpay/lntpay/lightning"
+	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/store"
+	"github.com/lntpay/lntpay/webhooks"
+	"github.com/lntpay/lntpay/workflows"
+)
+
+const (
+	// stopTimeout is how long running activities may take to end.
+	stopTimeout = 15 * time.Second
+	// pollers is far above the SDK's default of 2, with which a backlog of
+	// sticky tasks starves the first tasks of new charges.
+	pollers = 16
+	// stickyRuns is how many open charges stay in memory; an evicted one
+	// replays some ten events.
+	stickyRuns = 20_000
+	// ensureEvery is how often the singletons are looked after: one that was
+	// terminated by hand comes back.
+	ensureEvery = time.Minute
+)
+
+// Worker serves one environment.
+type Worker struct {
+	Store *store.Store
+	Node  lightning.Node
+
+	temporal client.Client
+	starter  *workflows.Starter
+	settler  *activities.Settler
+	workers  []sdkworker.Worker
+	log      *slog.Logger
+}
+
+// New connects to everything that env names, checks that it is env's (the
+// database's mark, the node's pubkey, the preimage keys' fingerprints) and
+// registers workflows and activities. It waits for a node or a Temporal that
+// is away until ctx ends; what contradicts the settings is an error at once.
+func New(ctx context.Context, name payments.Environment, env config.Environment, hooks config.Webhooks,
+	registry prometheus.Registerer, log *slog.Logger,
+) (*Worker, error) {
+	if err := env.CheckWorker(name); err != nil {
+		return nil, err
+	}
+	keys, err := lightning.LoadKeyRing(env.PreimageKeyFile, env.OldPreimageKeyFiles)
+	if err != nil {
+		return nil, fmt.Errorf("%s.preimage_key_file: %w", name, err)
+	}
+	sealer, err := webhooks.LoadSealer(env.SecretsKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("%s.secrets_key_file: %w", name, err)
+	}
+	s, err := openStore(ctx, name, env)
+	if err != nil {
+		return nil, err
+	}
+	node, err := connectNode(ctx, env.Node, log)
+	if err != nil {
+		s.Close()
+
+		return nil, err
+	}
+	w := &Worker{Store: s, Node: node, log: log}
+	if err := pin(ctx, s, keys, node); err != nil {
+		w.Close()
+
+		return nil, err
+	}
+	if w.temporal, err = workflows.Dial(env.Temporal.Address, env.Temporal.Namespace, log); err != nil {
+		w.Close()
+
+		return nil, err
+	}
+	if err := workflows.Prepare(ctx, w.temporal, env.Temporal.Address, env.Temporal.Namespace,
+		time.Duration(env.Temporal.RetentionHours)*time.Hour, log); err != nil {
+		w.Close()
+
+		return nil, err
+	}
+	w.starter = &workflows.Starter{Client: w.temporal, Environment: name}
+	registry = prometheus.WrapRegistererWith(prometheus.Labels{"environment": string(name)}, registry)
+	w.register(keys, sealer, hooks, name == payments.Production, registry)
+
+	return w, nil
+}
+
+// register builds the activities and hands them to the two workers.
+func (w *Worker) register(keys *lightning.KeyRing, sealer *webhooks.Sealer, hooks config.Webhooks,
+	production bool, registry prometheus.Registerer,
+) {
+	alerts := activities.NewAlerts(w.log, registry)
+	w.settler = activities.NewSettler(w.Store, alerts, registry)
+	charges := &activities.Charges{Store: w.Store, Node: w.Node, Keys: keys, Settle: w.settler, Alerts: alerts}
+	nodes := &activities.Nodes{
+		Store: w.Store, Node: w.Node, Nudger: w.starter, Alerts: alerts, Log: w.log,
+		Metrics: activities.NewNodeMetrics(registry),
+	}
+	deliveries := &activities.Deliveries{
+		Store: w.Store, Sealer: sealer, Starter: w.starter, Log: w.log,
+		Sender: webhooks.NewSender(webhooks.Policy{AllowPrivate: hooks.AllowPrivate, Production: production}, webhooks.Options{}),
+	}
+	main := sdkworker.New(w.temporal, workflows.TaskQueuePayments, options())
+	Register(main, charges, nodes)
+	hook := sdkworker.New(w.temporal, workflows.TaskQueueWebhooks, options())
+	hook.RegisterActivityWithOptions(deliveries.AttemptDelivery,
+		activity.RegisterOptions{Name: workflows.ActivityAttemptDelivery})
+	w.workers = []sdkworker.Worker{main, hook}
+}
+
+// Registry is what workflows and activities are registered with: a worker, or
+// a test environment.
+type Registry interface {
+	RegisterWorkflowWithOptions(w any, options workflow.RegisterOptions)
+	RegisterActivityWithOptions(a any, options activity.RegisterOptions)
+}
+
+// Register registers everything that the payments task queue serves.
+func Register(r Registry, charges *activities.Charges, nodes *activities.Nodes) {
+	for name, w := range map[string]any{
+		workflows.NameCharge: workflows.Charge, workflows.NameDelivery: workflows.Delivery,
+		workflows.NameNodeWatcher: workflows.NodeWatcher, workflows.NameSweeper: workflows.Sweeper,
+	} {
+		r.RegisterWorkflowWithOptions(w, workflow.RegisterOptions{Name: name})
+	}
+	for name, a := range map[string]any{
+		workflows.ActivityOpenCharge: charges.OpenCharge, workflows.ActivityLookAtCharge: charges.LookAtCharge,
+		workflows.ActivitySettleCharge: charges.SettleCharge, workflows.ActivityExpireCharge: charges.ExpireCharge,
+		workflows.ActivityCancelCharge: charges.CancelCharge, workflows.ActivityWatchNode: nodes.WatchNode,
+		workflows.ActivitySweepNode: nodes.SweepNode, workflows.ActivitySweepRows: nodes.SweepRows,
+	} {
+		r.RegisterActivityWithOptions(a, activity.RegisterOptions{Name: name})
+	}
+}
+
+func options() sdkworker.Options {
+	return sdkworker.Options{
+		MaxConcurrentWorkflowTaskPollers: pollers,
+		MaxConcurrentActivityTaskPollers: pollers / 2,
+		// The watcher's heartbeat must get through well within its timeout.
+		MaxHeartbeatThrottleInterval: 2 * time.Second,
+		WorkerStopTimeout:            stopTimeout,
+		DisableRegistrationAliasing:  true,
+	}
+}
+
+// Run serves until ctx ends, then lets what runs end.
+func (w *Worker) Run(ctx context.Context) error {
+	sdkworker.SetStickyWorkflowCacheSize(stickyRuns)
+	// The settler outlives the workers: what they still run may need it.
+	settleCtx, stopSettler := context.WithCancel(context.WithoutCancel(ctx))
+	var settler errgroup.Group
+	settler.Go(func() error {
+		w.settler.Run(settleCtx)
+
+		return nil
+	})
+	defer func() {
+		stopSettler()
+		_ = settler.Wait()
+	}()
+	for i, one := range w.workers {
+		if err := one.Start(); err != nil {
+			for _, started := range w.workers[:i] {
+				started.Stop()
+			}
+
+			return fmt.Errorf("start worker: %w", err)
+		}
+	}
+	defer func() {
+		for _, one := range w.workers {
+			one.Stop()
+		}
+	}()
+	w.keepSingletons(ctx)
+
+	return nil
+}
+
+// keepSingletons starts the watcher and the sweeper, again if need be.
+func (w *Worker) keepSingletons(ctx context.Context) {
+	pause := time.Duration(0)
+	for {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+		pause = ensureEvery
+		callCtx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		if err := w.starter.EnsureSingletons(callCtx, w.Node.Name()); err != nil {
+			w.log.WarnContext(ctx, "watcher or sweeper not started, trying again", "error", err)
+			pause = time.Second
+		}
+		cancel()
+	}
+}
+
+// Ready is nil when Postgres, the node and Temporal answer.
+func (w *Worker) Ready(ctx context.Context) map[string]error {
+	_, err := w.temporal.CheckHealth(ctx, nil)
+
+	return map[string]error{
+		"postgres": w.Store.Pool.Ping(ctx), "node": w.Node.Ready(ctx), "temporal": err,
+	}
+}
+
+// Close ends the connections.
+func (w *Worker) Close() {
+	if w.temporal != nil {
+		w.temporal.Close()
+	}
+	w.Node.Close()
+	w.Store.Close()
+}
