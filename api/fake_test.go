@@ -80,7 +80,7 @@ func (f *fakeCharges) do(work func() error) error {
 // OpenCharge is the opening transaction without a node.
 func (f *fakeCharges) OpenCharge(ctx context.Context, ref workflows.ChargeRef, startBy time.Time) error {
 	return f.do(func() error {
-		return f.store.InTx(ctx, func(_ pgx.Tx, q *db.Queries) error {
+		return f.store.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
 			claim, err := q.LockClaim(ctx, db.LockClaimParams{ResourceID: ref.ID, StartBy: startBy})
 			if err != nil || claim.AnswerStatus != nil {
 				return err
@@ -92,29 +92,29 @@ func (f *fakeCharges) OpenCharge(ctx context.Context, ref workflows.ChargeRef, s
 				return freezeProblem(ctx, q, claim, f.refuse)
 			}
 
-			return f.open(ctx, q, claim)
+			return f.open(ctx, tx, q, claim)
 		})
 	})
 }
 
-func (f *fakeCharges) open(ctx context.Context, q *db.Queries, claim db.LockClaimRow) error {
+func (f *fakeCharges) open(ctx context.Context, tx pgx.Tx, q *db.Queries, claim db.LockClaimRow) error {
 	row, err := insertCharge(ctx, q, claim)
 	if err != nil {
 		return err
 	}
-	bolt11, addIndex, status := "lnbcrt1"+row.ID, int64(1), int32(http.StatusCreated)
+	bolt11, addIndex := "lnbcrt1"+row.ID, int64(1)
 	expiresAt := row.CreatedAt.Add(time.Duration(row.ExpiresInS) * time.Second)
 	row.Status, row.Bolt11, row.ExpiresAt = "pending", &bolt11, &expiresAt
 	body, err := json.Marshal(f.store.Charge(row))
 	if err != nil {
 		return err
 	}
-	_, err = q.FinishOpening(ctx, db.FinishOpeningParams{
-		ID: row.ID, Bolt11: &bolt11, AddIndex: &addIndex, ExpiresAt: &expiresAt, Warnings: []string{},
-		AnswerStatus: &status, Answer: body,
-	})
+	if _, err := tx.Exec(ctx, `UPDATE charge SET status = 'pending', bolt11 = $2, add_index = $3, expires_at = $4,
+		next_check_at = $4 WHERE id = $1`, row.ID, bolt11, addIndex, expiresAt); err != nil {
+		return err
+	}
 
-	return err
+	return store.Freeze(ctx, q, row.ID, http.StatusCreated, body)
 }
 
 func insertCharge(ctx context.Context, q *db.Queries, claim db.LockClaimRow) (db.Charge, error) {
