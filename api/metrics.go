@@ -6,7 +6,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
 type metrics struct {
@@ -30,8 +29,7 @@ func newMetrics(registry *prometheus.Registry) *metrics {
 			Name: "lntpay_http_long_polls", Help: "GETs that wait for a charge to leave pending.",
 		}),
 	}
-	registry.MustRegister(m.requests, m.inFlight, m.waiters,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(m.requests, m.inFlight, m.waiters)
 
 	return m
 }

@@ -1,0 +1,193 @@
+package api_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/store"
+	"github.com/lntpay/lntpay/store/db"
+	"github.com/lntpay/lntpay/workflows"
+)
+
+var errAway = errors.New("rpc error: temporal at 10.0.0.7:7233 is away")
+
+// fakeCharges does to the rows what the charge's workflow does, without one.
+type fakeCharges struct {
+	store *store.Store
+
+	mu sync.Mutex
+	// calls counts OpenCharge and CancelCharge.
+	calls int
+	// script is what the next calls do; those after it do their work.
+	script []step
+	// refuse answers the next claims with a problem.
+	refuse *payments.Problem
+}
+
+type step func(work func() error) error
+
+// Steps of a script.
+func failBefore(func() error) error { return errAway }
+func failAfter(work func() error) error {
+	if err := work(); err != nil {
+		return err
+	}
+
+	return errAway
+}
+func panics(func() error) error { panic("secret text of a panic") }
+func slowly(work func() error) error {
+	time.Sleep(300 * time.Millisecond)
+
+	return work()
+}
+
+func (f *fakeCharges) plan(steps ...step) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.script = append(f.script, steps...)
+}
+
+func (f *fakeCharges) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	return f.calls
+}
+
+func (f *fakeCharges) do(work func() error) error {
+	f.mu.Lock()
+	f.calls++
+	next := step(func(work func() error) error { return work() })
+	if len(f.script) > 0 {
+		next, f.script = f.script[0], f.script[1:]
+	}
+	f.mu.Unlock()
+
+	return next(work)
+}
+
+// OpenCharge is the opening transaction without a node.
+func (f *fakeCharges) OpenCharge(ctx context.Context, ref workflows.ChargeRef, startBy time.Time) error {
+	return f.do(func() error {
+		return f.store.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+			claim, err := q.LockClaim(ctx, db.LockClaimParams{ResourceID: ref.ID, StartBy: startBy})
+			if err != nil || claim.AnswerStatus != nil {
+				return err
+			}
+			if claim.TooLate {
+				return workflows.ErrOutcomeUnknown
+			}
+			if f.refuse != nil {
+				return freezeProblem(ctx, q, claim, f.refuse)
+			}
+
+			return f.open(ctx, tx, q, claim)
+		})
+	})
+}
+
+func (f *fakeCharges) open(ctx context.Context, tx pgx.Tx, q *db.Queries, claim db.LockClaimRow) error {
+	row, err := insertCharge(ctx, q, claim)
+	if err != nil {
+		return err
+	}
+	bolt11, addIndex := "lnbcrt1"+row.ID, int64(1)
+	expiresAt := row.CreatedAt.Add(time.Duration(row.ExpiresInS) * time.Second)
+	row.Status, row.Bolt11, row.ExpiresAt = "pending", &bolt11, &expiresAt
+	body, err := json.Marshal(f.store.Charge(row))
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `UPDATE charge SET status = 'pending', bolt11 = $2, add_index = $3, expires_at = $4,
+		next_check_at = $4 WHERE id = $1`, row.ID, bolt11, addIndex, expiresAt); err != nil {
+		return err
+	}
+
+	return store.Freeze(ctx, q, row.ID, http.StatusCreated, body)
+}
+
+func insertCharge(ctx context.Context, q *db.Queries, claim db.LockClaimRow) (db.Charge, error) {
+	var request payments.ChargeRequest
+	if err := json.Unmarshal(claim.Request, &request); err != nil {
+		return db.Charge{}, err
+	}
+	metadata, err := json.Marshal(request.Metadata)
+	if err != nil {
+		return db.Charge{}, err
+	}
+	hash := sha256.Sum256([]byte(claim.ResourceID))
+
+	return q.InsertCharge(ctx, db.InsertChargeParams{
+		ID: claim.ResourceID, WorkspaceID: claim.WorkspaceID, Node: "test", KeyID: "test",
+		PaymentHash: hash[:], AmountMsat: int64(request.AmountMsat), Description: request.Description,
+		Metadata: metadata, ExternalID: request.ExternalID, ExpiresInS: request.ExpiresInS,
+	})
+}
+
+// CancelCharge cancels a pending charge, and refuses others.
+func (f *fakeCharges) CancelCharge(ctx context.Context, ref workflows.ChargeRef, claimID string, startBy time.Time) error {
+	return f.do(func() error {
+		_, ok, err := f.store.EndCharge(ctx, store.EndCharge{
+			ID: ref.ID, Status: payments.ChargeCanceled, ClaimID: claimID,
+		})
+		if err != nil || ok {
+			return err
+		}
+
+		return f.store.InTx(ctx, func(_ pgx.Tx, q *db.Queries) error {
+			claim, err := q.LockClaim(ctx, db.LockClaimParams{ResourceID: claimID, StartBy: startBy})
+			if err != nil || claim.AnswerStatus != nil {
+				return err
+			}
+			row, err := q.GetCharge(ctx, ref.ID)
+			if err != nil {
+				return err
+			}
+			if row.Status == string(payments.ChargeCanceled) {
+				return freeze(ctx, q, claimID, http.StatusOK, f.store.Charge(row))
+			}
+
+			return freezeProblem(ctx, q, claim, payments.NewProblem(payments.CodeChargeNotCancelable, "It is "+row.Status+"."))
+		})
+	})
+}
+
+func freezeProblem(ctx context.Context, q *db.Queries, claim db.LockClaimRow, problem *payments.Problem) error {
+	named := *problem
+	named.RequestID = claim.RequestID
+
+	return freeze(ctx, q, claim.ResourceID, int32(named.Status), named)
+}
+
+func freeze(ctx context.Context, q *db.Queries, claimID string, status int32, object any) error {
+	body, err := json.Marshal(object)
+	if err != nil {
+		return err
+	}
+
+	return store.Freeze(ctx, q, claimID, status, body)
+}
+
+// pay settles a charge as the node would.
+func (f *fakeCharges) pay(t *testing.T, id string, amount payments.Msat) {
+	t.Helper()
+	hash := sha256.Sum256([]byte(id))
+	_, err := f.store.WriteReceipts(t.Context(), "test", time.Time{}, []store.Settlement{{
+		PaymentHash: hash, AmtPaidMsat: amount, SettleIndex: 1, AddIndex: 1, SettledAt: time.Now(),
+	}})
+	require.NoError(t, err)
+	result, err := f.store.SettleCharges(t.Context(), []string{id})
+	require.NoError(t, err)
+	require.Len(t, result.Paid, 1)
+}
