@@ -33,6 +33,7 @@ type containers struct {
 	docker  *testcontainers.DockerClient
 	network *testcontainers.DockerNetwork
 	labels  map[string]string
+	started roster
 	// context is the folder with the Dockerfile and the binaries.
 	context string
 	// tag is the digest of the image's content: tests of two versions may
@@ -122,8 +123,7 @@ func (h *containers) place(name string, ports ...string) (place, error) {
 }
 
 // run creates and starts a container. The first one builds the image unless
-// the daemon has it. The network is opened for one caller at a time until
-// then: btcd comes alone.
+// the daemon has it: btcd, which starts alone, so that nobody races it.
 func (h *containers) run(ctx context.Context, at place, what program) (machine, error) {
 	request := testcontainers.ContainerRequest{
 		Labels:         h.labels,
@@ -155,16 +155,22 @@ func (h *containers) run(ctx context.Context, at place, what program) (machine, 
 	created, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{
 		ContainerRequest: request, Started: true, Logger: quiet{},
 	})
+	b := &box{at: at, docker: h.docker, container: created}
+	if created != nil {
+		// It may exist although it does not run.
+		h.started.add(b)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("container %s: %w", at.name, err)
 	}
 	h.built = true
 
-	return &box{at: at, docker: h.docker, container: created}, nil
+	return b, nil
 }
 
 func (h *containers) close(ctx context.Context) error {
-	return errors.Join(h.network.Remove(ctx), h.docker.Close())
+	// The network goes last: it cannot while containers are on it.
+	return errors.Join(h.started.remove(ctx), h.network.Remove(ctx), h.docker.Close())
 }
 
 // quiet drops testcontainers' own log lines.
@@ -177,6 +183,7 @@ type box struct {
 	at        place
 	docker    *testcontainers.DockerClient
 	container testcontainers.Container
+	removed   bool
 }
 
 func (b *box) start(ctx context.Context) error { return b.container.Start(ctx) }
@@ -230,5 +237,10 @@ func (b *box) tail(ctx context.Context) string {
 }
 
 func (b *box) remove(ctx context.Context) error {
+	if b.removed {
+		return nil
+	}
+	b.removed = true
+
 	return b.container.Terminate(ctx, testcontainers.StopTimeout(0))
 }
