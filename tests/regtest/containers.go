@@ -77,11 +77,14 @@ func (h *containers) open(ctx context.Context, binaries map[string]string) (err 
 	if err := removeLeftovers(ctx, h.docker.Client, h.labels); err != nil {
 		return fmt.Errorf("remove what a killed test left: %w", err)
 	}
-	if err := h.prepare(binaries); err != nil {
+	if h.tag, err = digest(binaries); err != nil {
 		return err
 	}
-	_, err = h.docker.ImageInspect(ctx, h.image())
-	h.built = err == nil
+	if _, err := h.docker.ImageInspect(ctx, h.image()); err == nil {
+		h.built = true
+	} else if err := h.prepare(binaries); err != nil {
+		return err
+	}
 	h.network, err = tcnetwork.New(ctx, tcnetwork.WithLabels(h.labels))
 
 	return err
@@ -90,25 +93,36 @@ func (h *containers) open(ctx context.Context, binaries map[string]string) (err 
 // image is the name with the tag.
 func (h *containers) image() string { return repository + ":" + h.tag }
 
-// prepare puts the build context together, and the tag.
+// digest names the image's content.
+func digest(binaries map[string]string) (string, error) {
+	sum := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(binaries)) {
+		content, err := os.ReadFile(binaries[name])
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(sum, "%s %d\n", name, len(content))
+		sum.Write(content)
+	}
+	fmt.Fprint(sum, dockerfile)
+
+	return hex.EncodeToString(sum.Sum(nil)[:8]), nil
+}
+
+// prepare puts the build context together.
 func (h *containers) prepare(binaries map[string]string) error {
 	if err := os.MkdirAll(h.context, 0o700); err != nil {
 		return err
 	}
-	digest := sha256.New()
-	for _, name := range slices.Sorted(maps.Keys(binaries)) {
-		content, err := os.ReadFile(binaries[name])
+	for name, path := range binaries {
+		content, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(digest, "%s %d\n", name, len(content))
-		digest.Write(content)
 		if err := os.WriteFile(filepath.Join(h.context, name), content, 0o700); err != nil {
 			return err
 		}
 	}
-	fmt.Fprint(digest, dockerfile)
-	h.tag = hex.EncodeToString(digest.Sum(nil)[:8])
 
 	return os.WriteFile(filepath.Join(h.context, "Dockerfile"), []byte(dockerfile), 0o600)
 }
