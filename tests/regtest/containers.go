@@ -101,10 +101,10 @@ func digest(binaries map[string]string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(sum, "%s %d\n", name, len(content))
+		sum.Write(fmt.Appendf(nil, "%s %d\n", name, len(content)))
 		sum.Write(content)
 	}
-	fmt.Fprint(sum, dockerfile)
+	sum.Write([]byte(dockerfile))
 
 	return hex.EncodeToString(sum.Sum(nil)[:8]), nil
 }
