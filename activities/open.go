@@ -20,6 +20,9 @@ import (
 // transactions around the call.
 const addInvoiceTimeout = 2500 * time.Millisecond
 
+// warningsTimeout bounds what is only asked for a warning.
+const warningsTimeout = 300 * time.Millisecond
+
 // OpenCharge opens the charge of a claim: the row first, with the hash of a
 // preimage that only we can derive, then the invoice, then invoice and frozen
 // answer in one statement. Each step finds what an earlier run did.
@@ -200,6 +203,8 @@ func (a *Charges) finish(ctx context.Context, row *db.Charge, invoice lightning.
 // warnings says what the client should know. They never stop a charge: a
 // channel may open before it is paid.
 func (a *Charges) warnings(ctx context.Context, row *db.Charge) []string {
+	ctx, cancel := context.WithTimeout(ctx, warningsTimeout)
+	defer cancel()
 	receivable, err := a.Node.ReceivableMsat(ctx)
 	if err != nil || receivable >= payments.Msat(row.AmountMsat) {
 		return []string{}
