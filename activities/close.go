@@ -33,7 +33,7 @@ func (a *Charges) ExpireCharge(ctx context.Context, id string) (workflows.Charge
 	if err != nil {
 		return state, fmt.Errorf("read %s: %w", id, err)
 	}
-	settled, err := a.cancelInvoice(ctx, lightning.Hash(row.PaymentHash))
+	settled, err := a.cancelInvoice(ctx, row)
 	if err != nil {
 		return workflows.ChargeState{}, err
 	}
@@ -54,7 +54,7 @@ func (a *Charges) CancelCharge(ctx context.Context, in workflows.CancelCharge) (
 	if answered {
 		return a.LookAtCharge(ctx, in.ChargeID)
 	}
-	settled, err := a.cancelInvoice(ctx, lightning.Hash(row.PaymentHash))
+	settled, err := a.cancelInvoice(ctx, row)
 	if err != nil {
 		return workflows.ChargeState{}, err
 	}
@@ -144,7 +144,8 @@ func (a *Charges) cancelAnswer(row db.Charge, requestID string) (status int32, b
 // cancelInvoice asks the node to cancel; settled says that money came first
 // and that its receipt is written. An invoice that the node does not have
 // counts as canceled only if the node has not gone back in time.
-func (a *Charges) cancelInvoice(ctx context.Context, hash lightning.Hash) (settled bool, err error) {
+func (a *Charges) cancelInvoice(ctx context.Context, row db.Charge) (settled bool, err error) {
+	hash := lightning.Hash(row.PaymentHash)
 	err = a.Node.CancelInvoice(ctx, hash)
 	switch {
 	case err == nil:
@@ -155,7 +156,7 @@ func (a *Charges) cancelInvoice(ctx context.Context, hash lightning.Hash) (settl
 	invoice, err := a.Node.LookupInvoice(ctx, hash)
 	switch {
 	case errors.Is(err, lightning.ErrInvoiceNotFound):
-		return false, a.notRegressed(ctx)
+		return false, a.notRegressed(ctx, row)
 	case err != nil:
 		return false, fmt.Errorf("look up invoice: %w", err)
 	case invoice.State != lightning.InvoiceSettled:
@@ -166,8 +167,8 @@ func (a *Charges) cancelInvoice(ctx context.Context, hash lightning.Hash) (settl
 }
 
 // notRegressed is nil when the node still has the highest invoice that it was
-// ever seen to have.
-func (a *Charges) notRegressed(ctx context.Context) error {
+// ever seen to have: by the sweeper, or when it made the row's own.
+func (a *Charges) notRegressed(ctx context.Context, row db.Charge) error {
 	node, err := a.Store.GetNode(ctx, a.Node.Name())
 	if err != nil {
 		return fmt.Errorf("read node %s: %w", a.Node.Name(), err)
@@ -175,6 +176,9 @@ func (a *Charges) notRegressed(ctx context.Context) error {
 	present, err := a.Node.HighestIndexes(ctx)
 	if err != nil {
 		return fmt.Errorf("read the node's indexes: %w", err)
+	}
+	if row.AddIndex != nil {
+		node.HighestAddIndex = max(node.HighestAddIndex, *row.AddIndex)
 	}
 	if int64(present.Add) < node.HighestAddIndex {
 		if err := markRegressed(ctx, a.Store, a.Alerts, node, present); err != nil {
