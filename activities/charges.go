@@ -99,7 +99,7 @@ func (a *Charges) completeInvoice(ctx context.Context, id string) error {
 	}
 	invoice, err := a.Node.LookupInvoice(ctx, lightning.Hash(row.PaymentHash))
 	if errors.Is(err, lightning.ErrInvoiceNotFound) {
-		return nil // Still before AddInvoice: there is nothing to settle.
+		return a.notSettled(ctx, id)
 	}
 	if err != nil {
 		return fmt.Errorf("look up the invoice of %s: %w", id, err)
@@ -109,6 +109,21 @@ func (a *Charges) completeInvoice(ctx context.Context, id string) error {
 		ID: id, Bolt11: &invoice.Bolt11, AddIndex: &addIndex, ExpiresAt: &invoice.ExpiresAt,
 	}); err != nil {
 		return fmt.Errorf("store the invoice of %s: %w", id, err)
+	}
+
+	return nil
+}
+
+// notSettled is nil when the node has no invoice and there is no receipt
+// either: still before AddInvoice. A receipt without its invoice is a node that
+// went back in time; the error makes the run pause before it tries again.
+func (a *Charges) notSettled(ctx context.Context, id string) error {
+	row, err := a.Store.LookAtCharge(ctx, id)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", id, err)
+	}
+	if row.HasReceipt {
+		return fmt.Errorf("%s has a receipt, but the node has no such invoice", id)
 	}
 
 	return nil
