@@ -67,13 +67,14 @@ func (a *Nodes) sweepDeliveries(ctx context.Context) error {
 // checkIndexes notes the highest indexes that the node has, or that it has
 // lower ones than it once had.
 func (a *Nodes) checkIndexes(ctx context.Context) error {
-	present, err := a.Node.HighestIndexes(ctx)
-	if err != nil {
-		return fmt.Errorf("read the node's indexes: %w", err)
-	}
+	// The stored ones first: what the node adds in between only raises it.
 	node, err := a.Store.GetNode(ctx, a.Node.Name())
 	if err != nil {
 		return fmt.Errorf("read node %s: %w", a.Node.Name(), err)
+	}
+	present, err := a.Node.HighestIndexes(ctx)
+	if err != nil {
+		return fmt.Errorf("read the node's indexes: %w", err)
 	}
 	if int64(present.Add) < node.HighestAddIndex {
 		return markRegressed(ctx, a.Store, a.Alerts, node, present)
