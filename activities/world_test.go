@@ -14,6 +14,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/testsuite"
 
 	"github.com/lntpay/lntpay/activities"
 	"github.com/lntpay/lntpay/lightning"
@@ -26,6 +28,15 @@ import (
 )
 
 const amount payments.Msat = 21_000
+
+func quietLog() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+func quietSuite() *testsuite.WorkflowTestSuite {
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(log.NewStructuredLogger(quietLog()))
+
+	return &suite
+}
 
 // world is a real Postgres and a scripted node with the real activities on
 // them, and one workspace.
@@ -85,9 +96,8 @@ func newWorld(t *testing.T) *world {
 	require.NoError(t, s.PinNode(t.Context(), db.PinNodeParams{Name: node.Name(), Pubkey: node.Pubkey()}))
 	keys, err := lightning.NewKeyRing([32]byte{1})
 	require.NoError(t, err)
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	registry := prometheus.NewRegistry()
-	alerts := activities.NewAlerts(log, registry)
+	alerts := activities.NewAlerts(quietLog(), registry)
 	w := &world{
 		node: node, registry: registry, workspace: storetest.Workspace(t, s),
 		nudger: &nudges{charges: map[string]int{}, arrived: make(chan string, 10_000)},
@@ -96,7 +106,7 @@ func newWorld(t *testing.T) *world {
 		Store: s, Node: node, Keys: keys, Alerts: alerts, Settle: activities.NewSettler(s, alerts, registry),
 	}
 	w.nodes = &activities.Nodes{
-		Store: s, Node: node, Nudger: w.nudger, Alerts: alerts, Log: log, Metrics: activities.NewNodeMetrics(registry),
+		Store: s, Node: node, Nudger: w.nudger, Alerts: alerts, Log: quietLog(), Metrics: activities.NewNodeMetrics(registry),
 	}
 	runSettler(t, w.Settle)
 
@@ -316,7 +326,7 @@ func (w *world) alerts(t *testing.T, name string) int {
 	return w.metric(t, "lntpay_alerts_total", name)
 }
 
-// metric is the value of a counter with the given label value; "" for one
+// metric is the value of a counter or gauge with the given label value; "" for one
 // without labels.
 func (w *world) metric(t *testing.T, family, label string) int {
 	t.Helper()
@@ -328,7 +338,7 @@ func (w *world) metric(t *testing.T, family, label string) int {
 		}
 		for _, metric := range one.GetMetric() {
 			if label == "" || metric.GetLabel()[0].GetValue() == label {
-				return int(metric.GetCounter().GetValue())
+				return int(metric.GetCounter().GetValue() + metric.GetGauge().GetValue())
 			}
 		}
 	}

@@ -1,0 +1,170 @@
+package activities_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/lntpay/lntpay/activities"
+	"github.com/lntpay/lntpay/lightning/lightningtest"
+	"github.com/lntpay/lntpay/store/db"
+	"github.com/lntpay/lntpay/workflows"
+)
+
+// swept are the charges that one sweep came back for.
+func (w *world) swept(t *testing.T) []string {
+	t.Helper()
+	require.NoError(t, w.nodes.SweepRows(t.Context()))
+	ids := []string{}
+	for {
+		select {
+		case id := <-w.nudger.arrived:
+			ids = append(ids, id)
+		default:
+			return ids
+		}
+	}
+}
+
+func TestSweepFindsNothingInNormalLife(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.endpoint(t, "enabled", "*")
+	w.opened(t)
+	w.paid(t)
+	uncredited := w.opened(t)
+	w.receive(t, w.pay(t, uncredited, 0))
+	expired := w.opened(t)
+	w.makeDue(t, expired)
+	_, err := w.ExpireCharge(t.Context(), expired)
+	require.NoError(t, err)
+	require.Empty(t, w.swept(t))
+	require.Empty(t, w.nudger.started)
+	require.Equal(t, 2, w.metric(t, "lntpay_charges_open", "pending"))
+}
+
+func TestSweepRows(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		sql  string
+		want int
+	}{
+		"charge, 59 s late":  {"UPDATE charge SET next_check_at = now() - interval '59 seconds'", 0},
+		"charge, 61 s late":  {"UPDATE charge SET next_check_at = now() - interval '61 seconds'", 1},
+		"receipt, 9 s late":  {"UPDATE receipt SET next_check_at = now() - interval '9 seconds'", 0},
+		"receipt, 11 s late": {"UPDATE receipt SET next_check_at = now() - interval '11 seconds'", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			id := w.opened(t)
+			w.receive(t, w.pay(t, id, 0))
+			w.exec(t, c.sql)
+			ids := w.swept(t)
+			require.Len(t, ids, c.want)
+			if c.want > 0 {
+				require.Equal(t, id, ids[0])
+			}
+		})
+	}
+}
+
+// A stuck charge is come back for once a minute, so that it hides no others.
+func TestSweepBumpsCharges(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.opened(t)
+	w.exec(t, "UPDATE charge SET next_check_at = now() - interval '1 hour'")
+	require.Len(t, w.swept(t), 1)
+	require.Empty(t, w.swept(t))
+}
+
+// Creating is resumed by a repeat of the POST and swept by nobody.
+func TestSweepLeavesCreating(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.node.Inject(lightningtest.AddInvoice, lightningtest.FailAfter)
+	_, err := w.OpenCharge(t.Context(), w.order(t))
+	require.Error(t, err)
+	w.exec(t, "UPDATE charge SET created_at = now() - interval '1 day'")
+	require.Empty(t, w.swept(t))
+}
+
+func TestSweepDeliveries(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.endpoint(t, "enabled", "*")
+	w.paid(t)
+	w.exec(t, "UPDATE delivery SET next_check_at = now() - interval '61 seconds'")
+	w.swept(t)
+	require.Len(t, w.nudger.started, 1)
+	require.Equal(t, 1, w.metric(t, "lntpay_swept_total", "delivery"))
+}
+
+// A node that is away does not keep the sweeper from coming back for rows.
+func TestSweepWithoutNode(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.opened(t)
+	w.exec(t, "UPDATE charge SET next_check_at = now() - interval '61 seconds'")
+	w.node.SetUnavailable(true)
+	require.Error(t, w.nodes.SweepRows(t.Context()))
+	require.Equal(t, 1, w.nudger.of(id))
+}
+
+func TestSweepIndexes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.openedMany(t, 3)
+	w.swept(t)
+	require.EqualValues(t, 3, w.number(t, "SELECT highest_add_index FROM node"))
+	w.node.Restore(lightningtest.Snapshot{})
+	w.opened(t)
+	w.swept(t)
+	require.EqualValues(t, 1, w.number(t, "SELECT count(*) FROM node WHERE regressed_at IS NOT NULL"))
+	require.EqualValues(t, 3, w.number(t, "SELECT highest_add_index FROM node"))
+	require.Equal(t, 1, w.alerts(t, activities.AlertNodeRegressed))
+}
+
+// An invoice that is added and paid while the sweeper reads the node's indexes
+// is not a node back in time.
+func TestSweepIndexesBesidePayment(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.opened(t)
+	w.nodes.Node = &meddler{Node: w.node, afterIndexes: func() {
+		require.NoError(t, w.Store.RaiseHighestIndexes(t.Context(), db.RaiseHighestIndexesParams{
+			Name: w.node.Name(), AddIndex: 2, SettleIndex: 1,
+		}))
+	}}
+	w.swept(t)
+	require.Zero(t, w.number(t, "SELECT count(*) FROM node WHERE regressed_at IS NOT NULL"))
+	require.Zero(t, w.alerts(t, activities.AlertNodeRegressed))
+}
+
+// The hourly sweep writes what the stream has missed.
+func TestSweepNode(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	suite := quietSuite()
+	sweep := func() {
+		env := suite.NewTestActivityEnvironment()
+		env.RegisterActivity(w.nodes.SweepNode)
+		_, err := env.ExecuteActivity(w.nodes.SweepNode, workflows.NodeInput{Node: w.node.Name()})
+		require.NoError(t, err)
+	}
+	sweep()
+	require.Zero(t, w.node.Calls(lightningtest.ListInvoices), "without open charges there is nothing to compare")
+
+	known, missed, open := w.paid(t), w.opened(t), w.opened(t)
+	w.pay(t, missed, 0)
+	sweep()
+	require.Equal(t, 1, w.nudger.of(missed))
+	require.Zero(t, w.nudger.of(known))
+	require.Empty(t, w.receiptState(t, w.hash(t, open)))
+	require.Zero(t, w.number(t, "SELECT settle_cursor FROM node"), "a sweep says nothing about the stream")
+	require.NoError(t, w.Settle.Settle(t.Context(), missed))
+	sweep()
+	require.Equal(t, 1, w.nudger.of(missed), "once")
+	w.sound(t)
+}
