@@ -152,7 +152,9 @@ func runStack(t *testing.T, options Options) *running {
 	require.Eventually(t, func() bool {
 		select {
 		case <-ended:
-			t.Fatalf("the stack ended: %v\n%s", group.Wait(), r.out)
+			t.Errorf("the stack ended: %v\n%s", group.Wait(), r.out)
+
+			return true
 		default:
 		}
 		dev, err := FindRunning(options.StateDir)
@@ -160,6 +162,7 @@ func runStack(t *testing.T, options Options) *running {
 
 		return err == nil
 	}, 4*time.Minute, 100*time.Millisecond)
+	require.NotNil(t, r.dev)
 
 	return r
 }
