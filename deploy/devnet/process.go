@@ -53,7 +53,7 @@ const (
 	steady        = 30 * time.Second
 	// hopeless is how many times a program may end before it was ready once.
 	hopeless  = 6
-	readyPoll = 50 * time.Millisecond
+	readyPoll = 100 * time.Millisecond
 )
 
 // Process is a program that was started, and is started again if it is kept.
