@@ -43,7 +43,7 @@ func postgresUser() (*User, error) {
 		return &User{Name: name, UID: uint32(uid), GID: uint32(gid)}, nil
 	}
 
-	return nil, errors.New("Postgres refuses to run as root, and there is neither a user postgres nor a user nobody: " +
+	return nil, errors.New("as root, Postgres refuses to run, and there is neither a user postgres nor a user nobody: " +
 		"run lntpay dev as an ordinary user, or give a running Postgres with --database-url")
 }
 
