@@ -2,6 +2,7 @@ package devnet
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -109,12 +110,16 @@ func connect(ctx context.Context, from, to *Lnd) error {
 
 // open opens n channels at once, each half pushed to the other side.
 func open(ctx context.Context, from, to *Lnd, n int, sats int64) error {
+	peer, err := hex.DecodeString(to.Pubkey)
+	if err != nil {
+		return fmt.Errorf("read the pubkey of %s: %w", to.name, err)
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	for range n {
 		group.Go(func() error {
 			return from.with(func(lnd lnrpc.LightningClient) error {
 				_, err := lnd.OpenChannelSync(ctx, &lnrpc.OpenChannelRequest{
-					NodePubkeyString: to.Pubkey, LocalFundingAmount: sats, PushSat: sats / 2, SatPerVbyte: 2,
+					NodePubkey: peer, LocalFundingAmount: sats, PushSat: sats / 2, SatPerVbyte: 2,
 				})
 				if err != nil {
 					return fmt.Errorf("open a channel from %s to %s: %w", from.name, to.name, err)
