@@ -74,8 +74,13 @@ func (a *Charges) judge(ctx context.Context, in workflows.OpenCharge) (row *db.C
 			return nil, false, a.rowMissing(ctx, in.ChargeID)
 		case err != nil:
 			return nil, false, fmt.Errorf("judge %s: %w", in.ChargeID, err)
-		case judged.Existing:
+		case judged.Existing, judged.Answered:
+			// An answer without a row may be that of a run that inserted it
+			// while this statement waited: its snapshot has no such row.
 			existing, err := a.Store.GetCharge(ctx, in.ChargeID)
+			if errors.Is(err, pgx.ErrNoRows) {
+				return nil, true, nil
+			}
 			if err != nil {
 				return nil, false, fmt.Errorf("read %s: %w", in.ChargeID, err)
 			}
@@ -85,8 +90,6 @@ func (a *Charges) judge(ctx context.Context, in workflows.OpenCharge) (row *db.C
 			row, err = a.inserted(in.ChargeID, keyID, hash, judged)
 
 			return row, false, err
-		case judged.Answered:
-			return nil, true, nil
 		case judged.TooLate:
 			return nil, false, errOutcomeUnknown()
 		}
