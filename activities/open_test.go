@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
 
@@ -12,6 +13,8 @@ import (
 	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/lightning/lightningtest"
 	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/store"
+	"github.com/lntpay/lntpay/store/db"
 	"github.com/lntpay/lntpay/workflows"
 )
 
@@ -350,5 +353,38 @@ func TestOpenManyAtOnce(t *testing.T) {
 	for _, state := range states {
 		require.Equal(t, payments.ChargePending, state.Status)
 	}
+	w.assertOpens(t, in)
+}
+
+// A run that waits for the claim while another inserts the row and freezes the
+// answer sees the answer and, in its snapshot, no row: that is no refusal.
+func TestOpenAnsweredWhileWaiting(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	in := w.order(t)
+	done := make(chan error, 1)
+	var state workflows.ChargeState
+	require.NoError(t, w.Store.InTx(t.Context(), func(_ pgx.Tx, q *db.Queries) error {
+		if _, err := q.LockClaim(t.Context(), db.LockClaimParams{ResourceID: in.ChargeID, StartBy: in.StartBy}); err != nil {
+			return err
+		}
+		go func() {
+			var err error
+			state, err = w.OpenCharge(t.Context(), in)
+			done <- err
+		}()
+		w.eventually(t, "it waits for the claim", func() bool {
+			return w.number(t, `SELECT count(*) FROM pg_stat_activity
+				WHERE datname = current_database() AND wait_event_type = 'Lock'`) == 1
+		})
+		// All that the other run does, in the transaction that it waits for.
+		other := *w.Charges
+		other.Store = &store.Store{Queries: q, Pool: w.Store.Pool, Environment: w.Store.Environment}
+		_, err := other.OpenCharge(t.Context(), in)
+
+		return err
+	}))
+	require.NoError(t, <-done)
+	require.Equal(t, payments.ChargePending, state.Status)
 	w.assertOpens(t, in)
 }
