@@ -1,0 +1,264 @@
+package e2e_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/temporalproto"
+
+	"github.com/lntpay/lntpay/lightning"
+	"github.com/lntpay/lntpay/payments"
+)
+
+// envRecord makes TestHistories write what it sees into replayDir, for
+// workflows.TestReplay.
+const (
+	envRecord = "LNTPAY_RECORD_HISTORIES"
+	replayDir = "../../workflows/testdata/replay"
+)
+
+// TestHistories leads charges through their lives on the real stack and reads
+// the histories that they leave: none holds a secret. They are what
+// workflows.TestReplay replays; record them anew by LNTPAY_RECORD_HISTORIES=1.
+func TestHistories(t *testing.T) {
+	t.Parallel()
+	for name, live := range map[string]func(*client, *testing.T) (workflowID string){
+		"charge-paid":             (*client).livePaid,
+		"charge-expired":          (*client).liveExpired,
+		"charge-canceled":         (*client).liveCanceled,
+		"charge-paid-delivered":   (*client).liveDelivered,
+		"charge-paid-undelivered": (*client).liveUndelivered,
+		"delivery-retried":        (*client).liveRetried,
+		"node-watcher":            (*client).liveWatcher,
+		"sweeper":                 (*client).liveSweeper,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if name == "charge-expired" && os.Getenv(envRecord) == "" {
+				t.Skip("takes a minute: only when recording")
+			}
+			c := newClient(t)
+			workflowID := live(c, t)
+			history := c.history(t, workflowID)
+			c.holdsNoSecret(t, history)
+			if os.Getenv(envRecord) != "" {
+				record(t, name, history)
+			}
+		})
+	}
+}
+
+func (c *client) livePaid(t *testing.T) string {
+	charge := c.charge(t, 1000, `,"description":"replayed"`)
+	_, err := c.Net.Pay(t.Context(), charge["bolt11"].(string), 0)
+	require.NoError(t, err)
+	require.Equal(t, "paid", c.await(t, charge["id"].(string))["status"])
+
+	return c.ended(t, "charge/"+charge["id"].(string))
+}
+
+func (c *client) liveExpired(t *testing.T) string {
+	id := c.charge(t, 1000, `,"expires_in":60`)["id"].(string)
+	c.ended(t, "charge/"+id)
+	require.Equal(t, "expired", c.await(t, id)["status"])
+
+	return "charge/" + id
+}
+
+func (c *client) liveCanceled(t *testing.T) string {
+	id := c.charge(t, 1000, "")["id"].(string)
+	status, answer, _ := c.call(t, "POST", "/v1/charges/"+id+"/cancel", "{}")
+	require.Equal(t, http.StatusOK, status, answer)
+
+	return c.ended(t, "charge/"+id)
+}
+
+func (c *client) liveDelivered(t *testing.T) string {
+	c.endpoint(t, 0)
+
+	return c.livePaid(t)
+}
+
+func (c *client) liveUndelivered(t *testing.T) string {
+	c.endpoint(t, 1)
+
+	return c.livePaid(t)
+}
+
+func (c *client) liveRetried(t *testing.T) string {
+	c.endpoint(t, 1)
+	c.livePaid(t)
+	var id string
+	require.NoError(t, c.Store.Pool.QueryRow(t.Context(),
+		"SELECT id FROM delivery WHERE workspace_id = $1", c.workspaceID).Scan(&id))
+
+	return c.ended(t, "delivery/"+id)
+}
+
+func (c *client) liveWatcher(t *testing.T) string { return c.busy(t, "node-watcher/") }
+
+func (c *client) liveSweeper(t *testing.T) string { return c.busy(t, "sweeper/") }
+
+// busy waits until a workflow of the node, which never ends, has begun.
+func (c *client) busy(t *testing.T, prefix string) string {
+	t.Helper()
+	workflowID := prefix + c.Config.Sandbox.Node.Name
+	require.Eventually(t, func() bool {
+		run, err := c.Temporal.DescribeWorkflowExecution(t.Context(), workflowID, "")
+
+		return err == nil && run.GetWorkflowExecutionInfo().GetHistoryLength() >= 5
+	}, time.Minute, 50*time.Millisecond)
+
+	return workflowID
+}
+
+// endpoint has the events delivered to a receiver that fails so often before
+// it works.
+func (c *client) endpoint(t *testing.T, failures int32) {
+	t.Helper()
+	var left atomic.Int32
+	left.Store(failures)
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if left.Add(-1) >= 0 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	t.Cleanup(receiver.Close)
+	status, answer, _ := c.call(t, "POST", "/v1/webhooks/endpoints", fmt.Sprintf(`{"url":%q,"events":["*"]}`, receiver.URL))
+	require.Equal(t, http.StatusCreated, status, answer)
+}
+
+// ended waits until a workflow has ended well.
+func (c *client) ended(t *testing.T, workflowID string) string {
+	t.Helper()
+	require.NoError(t, c.Temporal.GetWorkflow(t.Context(), workflowID, "").Get(t.Context(), nil))
+
+	return workflowID
+}
+
+func (c *client) history(t *testing.T, workflowID string) *historypb.History {
+	t.Helper()
+	history := &historypb.History{}
+	events := c.Temporal.GetWorkflowHistory(t.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for events.HasNext() {
+		event, err := events.Next()
+		require.NoError(t, err)
+		history.Events = append(history.Events, event)
+	}
+	require.NotEmpty(t, history.Events)
+
+	return history
+}
+
+var secretsRead struct {
+	once sync.Once
+	keys *lightning.KeyRing
+	raw  [][]byte
+	err  error
+}
+
+// fileSecrets are the keys and the macaroon that the stack's processes hold.
+func (c *client) fileSecrets(t *testing.T) (*lightning.KeyRing, [][]byte) {
+	t.Helper()
+	s := &secretsRead
+	s.once.Do(func() {
+		env := c.Config.Sandbox
+		if s.keys, s.err = lightning.LoadKeyRing(env.PreimageKeyFile, nil); s.err != nil {
+			return
+		}
+		for _, path := range []string{env.PreimageKeyFile, env.SecretsKeyFile, env.Node.MacaroonFile} {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				s.err = err
+
+				return
+			}
+			if key, err := hex.DecodeString(string(bytes.TrimSpace(content))); err == nil {
+				content = key
+			}
+			s.raw = append(s.raw, content)
+		}
+	})
+	require.NoError(t, s.err)
+
+	return s.keys, s.raw
+}
+
+// holdsNoSecret looks for every preimage, key, token and invoice of the stack
+// in a history, in each form in which it could have got there.
+func (c *client) holdsNoSecret(t *testing.T, history *historypb.History) {
+	t.Helper()
+	text, err := temporalproto.CustomJSONMarshalOptions{}.Marshal(history)
+	require.NoError(t, err)
+	seen := bytes.Join([][]byte{text, payloads(t, text)}, []byte("\n"))
+	keys, raw := c.fileSecrets(t)
+	secrets := append([][]byte{[]byte(c.key)}, raw...)
+	rows, err := c.Store.Pool.Query(t.Context(), "SELECT id, node, key_id, coalesce(bolt11, 'none of it') FROM charge")
+	require.NoError(t, err)
+	defer rows.Close()
+	for rows.Next() {
+		var id, node, keyID, bolt11 string
+		require.NoError(t, rows.Scan(&id, &node, &keyID, &bolt11))
+		preimage, err := keys.Derive(keyID, payments.Sandbox, node, id)
+		require.NoError(t, err)
+		secrets = append(secrets, preimage[:], []byte(bolt11))
+	}
+	require.NoError(t, rows.Err())
+	for _, secret := range secrets {
+		for _, form := range [][]byte{
+			secret, []byte(hex.EncodeToString(secret)), []byte(strings.ToUpper(hex.EncodeToString(secret))),
+			[]byte(base64.RawStdEncoding.EncodeToString(secret)), []byte(base64.RawURLEncoding.EncodeToString(secret)),
+		} {
+			require.False(t, bytes.Contains(seen, form), "a secret is in the history")
+		}
+	}
+}
+
+// payloadData matches the data of a payload in a history's JSON.
+var payloadData = regexp.MustCompile(`"data":\s*"([^"]*)"`)
+
+// payloads are the data of all payloads as they are, not as JSON shows them.
+func payloads(t *testing.T, text []byte) []byte {
+	t.Helper()
+	var all []byte
+	for _, match := range payloadData.FindAllSubmatch(text, -1) {
+		data, err := base64.StdEncoding.DecodeString(string(match[1]))
+		require.NoError(t, err)
+		all = append(append(all, data...), '\n')
+	}
+
+	return all
+}
+
+// identity matches what names the machine and the process that recorded.
+var identity = regexp.MustCompile(`("identity":\s*)"[^"]*"`)
+
+// record writes a history as the SDK's replayer reads it.
+func record(t *testing.T, name string, history *historypb.History) {
+	t.Helper()
+	text, err := temporalproto.CustomJSONMarshalOptions{}.Marshal(history)
+	require.NoError(t, err)
+	text = identity.ReplaceAll(text, []byte(`$1"recorder"`))
+	// protojson varies its spaces on purpose; indented they are always the same.
+	var indented bytes.Buffer
+	require.NoError(t, json.Indent(&indented, text, "", " "))
+	indented.WriteByte('\n')
+	require.NoError(t, os.WriteFile(filepath.Join(replayDir, name+".json"), indented.Bytes(), 0o600))
+	t.Logf("%s: %d events, recorded %s", name, len(history.GetEvents()), time.Now().UTC().Format(time.RFC3339))
+}
