@@ -36,10 +36,15 @@ func (a *Charges) OpenCharge(ctx context.Context, in workflows.OpenCharge) (work
 	}
 	if row.Bolt11 != nil {
 		// Past creating, AddInvoice is never called again: the invoice is
-		// in the row, only the answer is missing.
-		return a.finish(ctx, row, lightning.Invoice{
+		// in the row, only the answer is missing. Who stored the invoice had
+		// a receipt.
+		if _, err := a.finish(ctx, row, lightning.Invoice{
 			Bolt11: *row.Bolt11, AddIndex: uint64(*row.AddIndex), ExpiresAt: *row.ExpiresAt,
-		})
+		}); err != nil {
+			return workflows.ChargeState{}, err
+		}
+
+		return a.LookAtCharge(ctx, in.ChargeID)
 	}
 	invoice, err := a.addInvoice(ctx, row)
 	if err != nil {
