@@ -388,3 +388,29 @@ func TestOpenAnsweredWhileWaiting(t *testing.T) {
 	require.Equal(t, payments.ChargePending, state.Status)
 	w.assertOpens(t, in)
 }
+
+// The run that settled the charge died between storing the bolt11 and the
+// credit: the opening that goes on tells that there is a receipt.
+func TestOpenGoesOnOverReceipt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	in := w.order(t)
+	w.node.Inject(lightningtest.AddInvoice, lightningtest.FailAfter)
+	_, err := w.OpenCharge(t.Context(), in)
+	require.ErrorIs(t, err, lightningtest.ErrLost)
+	w.receive(t, w.pay(t, in.ChargeID, 0))
+	heal := w.breakTable(t, "transfer", "INSERT", "true")
+	_, err = w.SettleCharge(t.Context(), in.ChargeID)
+	require.ErrorContains(t, err, "injected fault")
+	require.NotNil(t, w.row(t, in.ChargeID).Bolt11)
+	require.Equal(t, payments.ChargeCreating, w.status(t, in.ChargeID))
+	heal()
+	state, err := w.OpenCharge(t.Context(), in)
+	require.NoError(t, err)
+	require.True(t, state.HasReceipt)
+	w.created(t, in.ChargeID)
+	state, err = w.SettleCharge(t.Context(), in.ChargeID)
+	require.NoError(t, err)
+	require.Equal(t, payments.ChargePaid, state.Status)
+	w.sound(t)
+}

@@ -5,15 +5,12 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -66,15 +63,14 @@ func TestHistories(t *testing.T) {
 
 func (c *client) livePaid(t *testing.T) string {
 	charge := c.charge(t, 1000, `,"description":"replayed"`)
-	_, err := c.Net.Pay(t.Context(), charge["bolt11"].(string), 0)
-	require.NoError(t, err)
-	require.Equal(t, "paid", c.await(t, charge["id"].(string))["status"])
+	c.pay(t, charge, 0)
+	require.Equal(t, "paid", c.await(t, text(charge, "id"))["status"])
 
-	return c.ended(t, "charge/"+charge["id"].(string))
+	return c.ended(t, "charge/"+text(charge, "id"))
 }
 
 func (c *client) liveExpired(t *testing.T) string {
-	id := c.charge(t, 1000, `,"expires_in":60`)["id"].(string)
+	id := text(c.charge(t, 1000, `,"expires_in":60`), "id")
 	c.ended(t, "charge/"+id)
 	require.Equal(t, "expired", c.await(t, id)["status"])
 
@@ -82,7 +78,7 @@ func (c *client) liveExpired(t *testing.T) string {
 }
 
 func (c *client) liveCanceled(t *testing.T) string {
-	id := c.charge(t, 1000, "")["id"].(string)
+	id := text(c.charge(t, 1000, ""), "id")
 	status, answer, _ := c.call(t, "POST", "/v1/charges/"+id+"/cancel", "{}")
 	require.Equal(t, http.StatusOK, status, answer)
 
@@ -90,20 +86,21 @@ func (c *client) liveCanceled(t *testing.T) string {
 }
 
 func (c *client) liveDelivered(t *testing.T) string {
-	c.endpoint(t, 0)
+	url, _ := receive(t)
+	c.endpoint(t, url)
 
 	return c.livePaid(t)
 }
 
 func (c *client) liveUndelivered(t *testing.T) string {
-	c.endpoint(t, 1)
+	url, _ := receive(t, http.StatusServiceUnavailable)
+	c.endpoint(t, url)
 
 	return c.livePaid(t)
 }
 
 func (c *client) liveRetried(t *testing.T) string {
-	c.endpoint(t, 1)
-	c.livePaid(t)
+	c.liveUndelivered(t)
 	var id string
 	require.NoError(t, c.Store.Pool.QueryRow(t.Context(),
 		"SELECT id FROM delivery WHERE workspace_id = $1", c.workspaceID).Scan(&id))
@@ -126,22 +123,6 @@ func (c *client) busy(t *testing.T, prefix string) string {
 	}, time.Minute, 50*time.Millisecond)
 
 	return workflowID
-}
-
-// endpoint has the events delivered to a receiver that fails so often before
-// it works.
-func (c *client) endpoint(t *testing.T, failures int32) {
-	t.Helper()
-	var left atomic.Int32
-	left.Store(failures)
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if left.Add(-1) >= 0 {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-	}))
-	t.Cleanup(receiver.Close)
-	status, answer, _ := c.call(t, "POST", "/v1/webhooks/endpoints", fmt.Sprintf(`{"url":%q,"events":["*"]}`, receiver.URL))
-	require.Equal(t, http.StatusCreated, status, answer)
 }
 
 // ended waits until a workflow has ended well.
@@ -204,11 +185,11 @@ func (c *client) fileSecrets(t *testing.T) (*lightning.KeyRing, [][]byte) {
 // in a history, in each form in which it could have got there.
 func (c *client) holdsNoSecret(t *testing.T, history *historypb.History) {
 	t.Helper()
-	text, err := temporalproto.CustomJSONMarshalOptions{}.Marshal(history)
+	raw, err := temporalproto.CustomJSONMarshalOptions{}.Marshal(history)
 	require.NoError(t, err)
-	seen := bytes.Join([][]byte{text, payloads(t, text)}, []byte("\n"))
-	keys, raw := c.fileSecrets(t)
-	secrets := append([][]byte{[]byte(c.key)}, raw...)
+	seen := bytes.Join([][]byte{raw, payloads(t, raw)}, []byte("\n"))
+	keys, secrets := c.fileSecrets(t)
+	secrets = append([][]byte{[]byte(c.key), []byte("whsec_")}, secrets...)
 	rows, err := c.Store.Pool.Query(t.Context(), "SELECT id, node, key_id, coalesce(bolt11, 'none of it') FROM charge")
 	require.NoError(t, err)
 	defer rows.Close()
@@ -234,10 +215,10 @@ func (c *client) holdsNoSecret(t *testing.T, history *historypb.History) {
 var payloadData = regexp.MustCompile(`"data":\s*"([^"]*)"`)
 
 // payloads are the data of all payloads as they are, not as JSON shows them.
-func payloads(t *testing.T, text []byte) []byte {
+func payloads(t *testing.T, history []byte) []byte {
 	t.Helper()
 	var all []byte
-	for _, match := range payloadData.FindAllSubmatch(text, -1) {
+	for _, match := range payloadData.FindAllSubmatch(history, -1) {
 		data, err := base64.StdEncoding.DecodeString(string(match[1]))
 		require.NoError(t, err)
 		all = append(append(all, data...), '\n')
@@ -252,12 +233,12 @@ var identity = regexp.MustCompile(`("identity":\s*)"[^"]*"`)
 // record writes a history as the SDK's replayer reads it.
 func record(t *testing.T, name string, history *historypb.History) {
 	t.Helper()
-	text, err := temporalproto.CustomJSONMarshalOptions{}.Marshal(history)
+	raw, err := temporalproto.CustomJSONMarshalOptions{}.Marshal(history)
 	require.NoError(t, err)
-	text = identity.ReplaceAll(text, []byte(`$1"recorder"`))
+	raw = identity.ReplaceAll(raw, []byte(`$1"recorder"`))
 	// protojson varies its spaces on purpose; indented they are always the same.
 	var indented bytes.Buffer
-	require.NoError(t, json.Indent(&indented, text, "", " "))
+	require.NoError(t, json.Indent(&indented, raw, "", " "))
 	indented.WriteByte('\n')
 	require.NoError(t, os.WriteFile(filepath.Join(replayDir, name+".json"), indented.Bytes(), 0o600))
 	t.Logf("%s: %d events, recorded %s", name, len(history.GetEvents()), time.Now().UTC().Format(time.RFC3339))
