@@ -1,6 +1,7 @@
 package activities_test
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
 
@@ -249,5 +250,28 @@ func TestSettleManyAtOnce(t *testing.T) {
 	require.EqualValues(t, charges, w.number(t, "SELECT max(sequence) FROM event"))
 	require.EqualValues(t, 2*charges, w.number(t, "SELECT count(*) FROM delivery"))
 	require.Zero(t, w.alerts(t, activities.AlertSecondReceipt))
+	w.sound(t)
+}
+
+// A settler that stops refuses what waits; who asks it later waits no longer
+// than its own deadline. Both mean "unknown".
+func TestSettlerStops(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.receipts(t, 1)[0]
+	settler := activities.NewSettler(w.Store, w.Alerts, prometheus.NewRegistry())
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	refused := make(chan error, 1)
+	go func() { refused <- settler.Settle(t.Context(), id) }()
+	// Whether the job came before or after the stop, Run ends at once.
+	w.eventually(t, "what waits is refused", func() bool {
+		settler.Run(stopped)
+
+		return len(refused) == 1
+	})
+	require.ErrorIs(t, <-refused, context.Canceled)
+	require.ErrorIs(t, settler.Settle(stopped, id), context.Canceled)
+	require.NoError(t, w.Settle.Settle(t.Context(), id))
 	w.sound(t)
 }
