@@ -46,71 +46,72 @@ func (a *Charges) OpenCharge(ctx context.Context, in workflows.OpenCharge) (work
 	return a.finish(ctx, row, invoice)
 }
 
+// maxLooks bounds how often judge looks again for a row that a concurrent run
+// is inserting.
+const maxLooks = 3
+
 // judge locks the claim and finds the row, or creates it if the claim is still
 // open and in time. answered says that the claim has its answer; row is nil
 // when that answer is a refusal.
 func (a *Charges) judge(ctx context.Context, in workflows.OpenCharge) (row *db.Charge, answered bool, err error) {
-	err = a.Store.InTx(ctx, func(_ pgx.Tx, q *db.Queries) error {
-		claim, err := q.LockClaim(ctx, db.LockClaimParams{ResourceID: in.ChargeID, StartBy: in.StartBy})
-		if errors.Is(err, pgx.ErrNoRows) {
-			// The claim is written before the update is sent: without one
-			// the message came from nowhere.
-			return a.rowMissing(ctx, in.ChargeID)
-		}
-		if err != nil {
-			return fmt.Errorf("lock claim %s: %w", in.ChargeID, err)
-		}
-		answered = claim.Answer != nil
-		existing, err := q.GetCharge(ctx, in.ChargeID)
-		switch {
-		case err == nil:
-			row = &existing
-
-			return nil
-		case !errors.Is(err, pgx.ErrNoRows):
-			return fmt.Errorf("read %s: %w", in.ChargeID, err)
-		case answered:
-			return nil
-		case claim.TooLate:
-			return errOutcomeUnknown()
-		}
-		row, err = a.insert(ctx, q, claim)
-
-		return err
-	})
-
-	return row, answered, err
-}
-
-// insert creates the row of a claim.
-func (a *Charges) insert(ctx context.Context, q *db.Queries, claim db.LockClaimRow) (*db.Charge, error) {
-	var request payments.ChargeRequest
-	if err := json.Unmarshal(claim.Request, &request); err != nil {
-		return nil, fmt.Errorf("read the request of %s: %w", claim.ResourceID, err)
-	}
-	metadata, err := json.Marshal(request.Metadata)
-	if err != nil {
-		return nil, fmt.Errorf("render the metadata of %s: %w", claim.ResourceID, err)
-	}
-	if request.Metadata == nil {
-		metadata = []byte("{}")
-	}
 	keyID := a.Keys.CurrentKeyID()
-	preimage, err := a.Keys.Derive(keyID, a.Store.Environment, a.Node.Name(), claim.ResourceID)
+	preimage, err := a.Keys.Derive(keyID, a.Store.Environment, a.Node.Name(), in.ChargeID)
 	if err != nil {
-		return nil, fmt.Errorf("derive for %s: %w", claim.ResourceID, err)
+		return nil, false, fmt.Errorf("derive for %s: %w", in.ChargeID, err)
 	}
 	hash := preimage.Hash()
-	row, err := q.InsertCharge(ctx, db.InsertChargeParams{
-		ID: claim.ResourceID, WorkspaceID: claim.WorkspaceID, Node: a.Node.Name(), KeyID: keyID,
-		PaymentHash: hash[:], AmountMsat: int64(request.AmountMsat), Description: request.Description,
-		Metadata: metadata, ExternalID: request.ExternalID, ExpiresInS: request.ExpiresInS,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("insert %s: %w", claim.ResourceID, err)
+	for range maxLooks {
+		judged, err := a.Store.JudgeOpening(ctx, db.JudgeOpeningParams{
+			ID: in.ChargeID, StartBy: in.StartBy, Node: a.Node.Name(), KeyID: keyID, PaymentHash: hash[:],
+		})
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			// The claim is written before the update is sent: without one
+			// the message came from nowhere.
+			return nil, false, a.rowMissing(ctx, in.ChargeID)
+		case err != nil:
+			return nil, false, fmt.Errorf("judge %s: %w", in.ChargeID, err)
+		case judged.Existing:
+			existing, err := a.Store.GetCharge(ctx, in.ChargeID)
+			if err != nil {
+				return nil, false, fmt.Errorf("read %s: %w", in.ChargeID, err)
+			}
+
+			return &existing, judged.Answered, nil
+		case judged.Inserted:
+			row, err = a.inserted(in.ChargeID, keyID, hash, judged)
+
+			return row, false, err
+		case judged.Answered:
+			return nil, true, nil
+		case judged.TooLate:
+			return nil, false, errOutcomeUnknown()
+		}
 	}
 
-	return &row, nil
+	return nil, false, fmt.Errorf("the row of %s is being inserted by another run", in.ChargeID)
+}
+
+// inserted is the row that JudgeOpening made from the claim's request.
+func (a *Charges) inserted(id, keyID string, hash lightning.Hash, judged db.JudgeOpeningRow) (*db.Charge, error) {
+	var request payments.ChargeRequest
+	if err := json.Unmarshal(judged.Request, &request); err != nil {
+		return nil, fmt.Errorf("read the request of %s: %w", id, err)
+	}
+	metadata := []byte("{}")
+	if request.Metadata != nil {
+		var err error
+		if metadata, err = json.Marshal(request.Metadata); err != nil {
+			return nil, fmt.Errorf("render the metadata of %s: %w", id, err)
+		}
+	}
+
+	return &db.Charge{
+		ID: id, WorkspaceID: judged.WorkspaceID, Node: a.Node.Name(), KeyID: keyID, PaymentHash: hash[:],
+		Status: string(payments.ChargeCreating), AmountMsat: int64(request.AmountMsat),
+		Description: request.Description, Metadata: metadata, ExternalID: request.ExternalID,
+		ExpiresInS: request.ExpiresInS, CreatedAt: judged.CreatedAt,
+	}, nil
 }
 
 // addInvoice makes the node's invoice of a row, or finds the one that an

@@ -38,7 +38,9 @@ func (a *Nodes) SweepRows(ctx context.Context) error {
 	for _, row := range charges {
 		refs = append(refs, workflows.ChargeRef{ID: row.ID, WorkspaceID: row.WorkspaceID, AmountMsat: payments.Msat(row.AmountMsat)})
 	}
-	a.nudge(ctx, refs)
+	nudges := newNudges(a.Nudger, a.Log)
+	nudges.send(ctx, refs)
+	nudges.wait()
 	if err := a.sweepDeliveries(ctx); err != nil {
 		return err
 	}
@@ -114,10 +116,13 @@ func (a *Nodes) count(ctx context.Context) error {
 // SweepNode compares the node's list of invoices with the receipts, from the
 // oldest charge that is not closed, and writes what is missing.
 func (a *Nodes) SweepNode(ctx context.Context, _ workflows.NodeInput) error {
-	return a.sweepList(ctx, func() { activity.RecordHeartbeat(ctx) })
+	nudges := newNudges(a.Nudger, a.Log)
+	defer nudges.wait()
+
+	return a.sweepList(ctx, nudges, func() { activity.RecordHeartbeat(ctx) })
 }
 
-func (a *Nodes) sweepList(ctx context.Context, beat func()) error {
+func (a *Nodes) sweepList(ctx context.Context, nudges *nudges, beat func()) error {
 	from, err := a.Store.OldestOpenAddIndex(ctx, a.Node.Name())
 	if err != nil {
 		return fmt.Errorf("find the oldest open charge: %w", err)
@@ -137,7 +142,7 @@ func (a *Nodes) sweepList(ctx context.Context, beat func()) error {
 			return nil
 		}
 
-		return a.write(ctx, time.Time{}, settled)
+		return a.write(ctx, nudges, time.Time{}, settled)
 	})
 	if err != nil {
 		return fmt.Errorf("sweep the list of %s: %w", a.Node.Name(), err)

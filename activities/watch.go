@@ -25,8 +25,6 @@ const (
 	// queues for us.
 	receiptBatch = 500
 	receiptQueue = 1000
-	// maxNudges bounds the signals under way at once.
-	maxNudges = 32
 	// renudgeEvery is how often receipts that are still without credit are
 	// nudged again: the nudge, or the worker that sent it, may have been lost.
 	renudgeEvery = 2 * time.Second
@@ -39,12 +37,6 @@ const (
 	// writeTimeout bounds a transaction of the watcher.
 	writeTimeout = 10 * time.Second
 )
-
-// Nudger sends nudges: the Starter, or a fake.
-type Nudger interface {
-	NudgeCharge(ctx context.Context, ref workflows.ChargeRef) error
-	Deliver(ctx context.Context, deliveryID string) error
-}
 
 // Nodes are the activities about a node as a whole.
 type Nodes struct {
@@ -100,11 +92,13 @@ func (a *Nodes) WatchNode(ctx context.Context, in workflows.NodeInput) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	group, ctx := errgroup.WithContext(ctx)
+	nudges := newNudges(a.Nudger, a.Log)
+	defer nudges.wait()
 	var status atomic.Value
 	status.Store("connecting")
 	group.Go(func() error { return a.heartbeat(ctx, cancel, &status) })
-	group.Go(func() error { return a.renudge(ctx) })
-	group.Go(func() error { return a.follow(ctx, &status) })
+	group.Go(func() error { return a.renudge(ctx, nudges) })
+	group.Go(func() error { return a.follow(ctx, nudges, &status) })
 	err := group.Wait()
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
@@ -134,11 +128,11 @@ func (a *Nodes) heartbeat(ctx context.Context, cancel context.CancelCauseFunc, s
 }
 
 // follow keeps a stream open for as long as ctx lives.
-func (a *Nodes) follow(ctx context.Context, status *atomic.Value) error {
+func (a *Nodes) follow(ctx context.Context, nudges *nudges, status *atomic.Value) error {
 	pause := minReconnect
 	for {
 		opened := time.Now()
-		err := a.stream(ctx, status)
+		err := a.stream(ctx, nudges, status)
 		a.Metrics.streamUp.Set(0)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -159,7 +153,7 @@ func (a *Nodes) follow(ctx context.Context, status *atomic.Value) error {
 }
 
 // stream runs one subscription from the stored cursor to its end.
-func (a *Nodes) stream(ctx context.Context, status *atomic.Value) error {
+func (a *Nodes) stream(ctx context.Context, nudges *nudges, status *atomic.Value) error {
 	node, err := a.Store.GetNode(ctx, a.Node.Name())
 	if err != nil {
 		return fmt.Errorf("read the cursor: %w", err)
@@ -181,14 +175,14 @@ func (a *Nodes) stream(ctx context.Context, status *atomic.Value) error {
 			}
 		})
 	})
-	group.Go(func() error { return a.record(ctx, node.Now, settled) })
+	group.Go(func() error { return a.record(ctx, nudges, node.Now, settled) })
 	if node.SettleCursor == 0 {
 		// From cursor 0 lnd replays nothing (and index 1 is never replayed):
 		// only the list can tell what was settled before the stream opened.
 		group.Go(func() error {
 			select {
 			case <-opened:
-				return a.sweepList(ctx, func() {})
+				return a.sweepList(ctx, nudges, func() {})
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -200,7 +194,7 @@ func (a *Nodes) stream(ctx context.Context, status *atomic.Value) error {
 
 // record turns what the stream brings into receipts, in batches on arrival.
 // A failed write ends the stream: the next one brings the same again.
-func (a *Nodes) record(ctx context.Context, openedAt time.Time, settled <-chan lightning.Invoice) error {
+func (a *Nodes) record(ctx context.Context, nudges *nudges, openedAt time.Time, settled <-chan lightning.Invoice) error {
 	quiet := time.NewTicker(cursorEvery)
 	defer quiet.Stop()
 	for {
@@ -219,14 +213,14 @@ func (a *Nodes) record(ctx context.Context, openedAt time.Time, settled <-chan l
 		if len(settled) > 0 {
 			cursorFrom = time.Time{} // What waits here is not written yet.
 		}
-		if err := a.write(ctx, cursorFrom, batch); err != nil {
+		if err := a.write(ctx, nudges, cursorFrom, batch); err != nil {
 			return err
 		}
 	}
 }
 
 // write records a batch and nudges the charges of what was new.
-func (a *Nodes) write(ctx context.Context, openedAt time.Time, batch []store.Settlement) error {
+func (a *Nodes) write(ctx context.Context, nudges *nudges, openedAt time.Time, batch []store.Settlement) error {
 	writeCtx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	fresh, err := a.Store.WriteReceipts(writeCtx, a.Node.Name(), openedAt, batch)
@@ -247,33 +241,14 @@ func (a *Nodes) write(ctx context.Context, openedAt time.Time, batch []store.Set
 			ID: receipt.ChargeID, WorkspaceID: receipt.WorkspaceID, AmountMsat: payments.Msat(receipt.AmountMsat),
 		})
 	}
-	a.nudge(ctx, refs)
+	nudges.send(ctx, refs)
 
 	return nil
 }
 
-// nudge signals charges, bounded. A failure is only logged: the receipt stays
-// without credit and is nudged again.
-func (a *Nodes) nudge(ctx context.Context, refs []workflows.ChargeRef) {
-	var group errgroup.Group
-	group.SetLimit(maxNudges)
-	for _, ref := range refs {
-		group.Go(func() error {
-			ctx, cancel := context.WithTimeout(ctx, writeTimeout)
-			defer cancel()
-			if err := a.Nudger.NudgeCharge(ctx, ref); err != nil {
-				a.Log.WarnContext(ctx, "nudge failed, will be repeated", "charge", ref.ID, "error", err)
-			}
-
-			return nil
-		})
-	}
-	_ = group.Wait()
-}
-
 // renudge keeps nudging receipts that are older than a moment and still not
 // credited, whoever recorded them.
-func (a *Nodes) renudge(ctx context.Context) error {
+func (a *Nodes) renudge(ctx context.Context, nudges *nudges) error {
 	ticker := time.NewTicker(renudgeEvery)
 	defer ticker.Stop()
 	for {
@@ -288,7 +263,7 @@ func (a *Nodes) renudge(ctx context.Context) error {
 
 			continue
 		}
-		a.nudge(ctx, rows)
+		nudges.send(ctx, rows)
 	}
 }
 

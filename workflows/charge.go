@@ -85,6 +85,16 @@ func (r *chargeRun) register(ctx workflow.Context) error {
 	}); err != nil {
 		return fmt.Errorf("register update: %w", err)
 	}
+	if err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateNudge, func(workflow.Context, NudgeCharge) error {
+		r.touched, r.nudged = true, true
+
+		return nil
+	}, workflow.UpdateHandlerOptions{
+		Description: "Look at the row: something may have happened. Carries nothing.",
+		Validator:   func(_ workflow.Context, in NudgeCharge) error { return validate(in.ChargeID) },
+	}); err != nil {
+		return fmt.Errorf("register update: %w", err)
+	}
 	nudges := workflow.GetSignalChannelWithOptions(ctx, SignalNudge, workflow.SignalChannelOptions{
 		Description: "Look at the row: something may have happened. Carries nothing.",
 	})

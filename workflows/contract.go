@@ -24,6 +24,7 @@ const (
 
 	UpdateOpen   = "open"
 	UpdateCancel = "cancel"
+	UpdateNudge  = "nudge"
 	SignalNudge  = "nudge"
 	SignalRetry  = "retry"
 	QueryState   = "state"
@@ -84,6 +85,12 @@ type OpenCharge struct {
 	// StartBy is compared with Postgres' clock in the transaction that would
 	// open the charge; past it nothing is decided.
 	StartBy time.Time
+}
+
+// NudgeCharge is the argument of the update that nudges a charge's run: the
+// signal of the same name, at a lower price.
+type NudgeCharge struct {
+	ChargeID string
 }
 
 // CancelCharge is the argument of the update that cancels a charge.

@@ -38,14 +38,16 @@ const (
 // workflows of rows that are overdue, once an hour (a run) it compares the
 // node's invoices with the receipts. In normal life it finds nothing.
 func Sweeper(ctx workflow.Context, in NodeInput) error {
-	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: 10 * time.Minute,
-		HeartbeatTimeout:    30 * time.Second,
+	options := workflow.ActivityOptions{
+		StartToCloseTimeout: 3 * time.Minute,
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 15 * time.Second,
 		},
-	})
-	node := workflow.ExecuteActivity(ctx, ActivitySweepNode, in)
+	}
+	ctx = workflow.WithActivityOptions(ctx, options)
+	// The list may be long: as long as pages come, it goes on.
+	options.StartToCloseTimeout, options.HeartbeatTimeout = time.Hour, 30*time.Second
+	node := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), ActivitySweepNode, in)
 	for range sweepsPerRun {
 		if err := workflow.ExecuteActivity(ctx, ActivitySweepRows).Get(ctx, nil); err != nil {
 			return err

@@ -36,16 +36,18 @@ type Starter struct {
 // until the claim of the same id is answered. Any error means that the outcome
 // is unknown. ctx bounds the wait.
 func (s *Starter) OpenCharge(ctx context.Context, ref ChargeRef, startBy time.Time) error {
-	return s.updateCharge(ctx, ref, UpdateOpen, OpenCharge{ChargeID: ref.ID, StartBy: startBy})
+	return s.updateCharge(ctx, ref, ChargeInput{ChargeID: ref.ID}, UpdateOpen,
+		OpenCharge{ChargeID: ref.ID, StartBy: startBy})
 }
 
 // CancelCharge is OpenCharge for the claim of a cancel.
 func (s *Starter) CancelCharge(ctx context.Context, ref ChargeRef, claimID string, startBy time.Time) error {
-	return s.updateCharge(ctx, ref, UpdateCancel, CancelCharge{ChargeID: ref.ID, ClaimID: claimID, StartBy: startBy})
+	return s.updateCharge(ctx, ref, ChargeInput{ChargeID: ref.ID}, UpdateCancel,
+		CancelCharge{ChargeID: ref.ID, ClaimID: claimID, StartBy: startBy})
 }
 
-func (s *Starter) updateCharge(ctx context.Context, ref ChargeRef, update string, args any) error {
-	start := s.Client.NewWithStartWorkflowOperation(s.chargeOptions(ref), NameCharge, ChargeInput{ChargeID: ref.ID})
+func (s *Starter) updateCharge(ctx context.Context, ref ChargeRef, in ChargeInput, update string, args any) error {
+	start := s.Client.NewWithStartWorkflowOperation(s.chargeOptions(ref), NameCharge, in)
 	handle, err := s.Client.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
 		StartWorkflowOperation: start,
 		UpdateOptions: client.UpdateWorkflowOptions{
@@ -68,16 +70,12 @@ func (s *Starter) updateCharge(ctx context.Context, ref ChargeRef, update string
 }
 
 // NudgeCharge tells the charge's run to look at its row, starting a run if
-// there is none. It carries no money and does no harm when repeated.
+// there is none. It carries no money and does no harm when repeated. It is an
+// update and not a signal because Temporal keeps the task of an update in
+// memory until it completes: one write of history instead of three. An update
+// needs a live worker; whoever nudges does so again until the row has moved.
 func (s *Starter) NudgeCharge(ctx context.Context, ref ChargeRef) error {
-	options := s.chargeOptions(ref)
-	_, err := s.Client.SignalWithStartWorkflow(ctx, options.ID, SignalNudge, nil, options,
-		NameCharge, ChargeInput{ChargeID: ref.ID, Look: true})
-	if err != nil {
-		return fmt.Errorf("nudge %s: %w", ref.ID, err)
-	}
-
-	return nil
+	return s.updateCharge(ctx, ref, ChargeInput{ChargeID: ref.ID, Look: true}, UpdateNudge, NudgeCharge{ChargeID: ref.ID})
 }
 
 // Deliver starts the workflow of a delivery, or nudges the running one to try

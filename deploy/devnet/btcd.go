@@ -71,20 +71,20 @@ func btcdSpec(o BtcdOptions) (*Btcd, Spec, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, Spec{}, fmt.Errorf("make the folder of btcd: %w", err)
 	}
-	// Without a file of its own btcd reads, and writes, the one in the home folder.
-	config := filepath.Join(dir, "btcd.conf")
-	if err := os.WriteFile(config, nil, 0o600); err != nil {
-		return nil, Spec{}, fmt.Errorf("write btcd's configuration: %w", err)
-	}
 	chain := &Btcd{
 		RPC: address(o.Ports.RPC), User: "lntpay", Password: o.Password, Cert: filepath.Join(dir, "rpc.cert"), dir: dir,
+	}
+	// The password is in a file because everybody can read arguments.
+	config := filepath.Join(dir, "btcd.conf")
+	text := fmt.Sprintf("[Application Options]\nrpcuser=%s\nrpcpass=%s\n", chain.User, chain.Password)
+	if err := writeFile(config, []byte(text)); err != nil {
+		return nil, Spec{}, err
 	}
 	args := func() []string {
 		args := []string{
 			"--regtest", "--txindex", "--nodnsseed", "--configfile=" + config,
 			"--datadir=" + filepath.Join(dir, "data"), "--logdir=" + filepath.Join(dir, "logs"),
-			"--rpcuser=" + chain.User, "--rpcpass=" + chain.Password, "--rpclisten=" + chain.RPC,
-			"--rpccert=" + chain.Cert, "--rpckey=" + filepath.Join(dir, "rpc.key"),
+			"--rpclisten=" + chain.RPC, "--rpccert=" + chain.Cert, "--rpckey=" + filepath.Join(dir, "rpc.key"),
 			"--listen=" + address(o.Ports.Peers),
 		}
 		if to := chain.miningAddress(); to != "" {

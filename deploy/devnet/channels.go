@@ -2,6 +2,7 @@ package devnet
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -52,8 +53,8 @@ func Fund(ctx context.Context, chain *Btcd, from *Lnd) error {
 
 // OpenChannels connects two nodes and opens channels from the first, which
 // must own coins (see Fund), until count are usable; half of each is pushed to
-// the other side. Channels that exist already count. It returns when all are
-// active.
+// the other side. Channels that exist already count. It returns when payments
+// can take all of them, either way.
 func OpenChannels(ctx context.Context, chain *Btcd, from, to *Lnd, count int, sats int64) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
@@ -85,7 +86,7 @@ func OpenChannels(ctx context.Context, chain *Btcd, from, to *Lnd, count int, sa
 		}
 	}
 
-	return eventually(ctx, func(ctx context.Context) error { return bothActive(ctx, from, to, count) })
+	return eventually(ctx, func(ctx context.Context) error { return bothUsable(ctx, from, to, count) })
 }
 
 // connect makes two nodes peers. A node that has a channel with the other
@@ -109,12 +110,16 @@ func connect(ctx context.Context, from, to *Lnd) error {
 
 // open opens n channels at once, each half pushed to the other side.
 func open(ctx context.Context, from, to *Lnd, n int, sats int64) error {
+	peer, err := hex.DecodeString(to.Pubkey)
+	if err != nil {
+		return fmt.Errorf("read the pubkey of %s: %w", to.name, err)
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	for range n {
 		group.Go(func() error {
 			return from.with(func(lnd lnrpc.LightningClient) error {
 				_, err := lnd.OpenChannelSync(ctx, &lnrpc.OpenChannelRequest{
-					NodePubkeyString: to.Pubkey, LocalFundingAmount: sats, PushSat: sats / 2, SatPerVbyte: 2,
+					NodePubkey: peer, LocalFundingAmount: sats, PushSat: sats / 2, SatPerVbyte: 2,
 				})
 				if err != nil {
 					return fmt.Errorf("open a channel from %s to %s: %w", from.name, to.name, err)
@@ -156,15 +161,26 @@ func (n *Lnd) channels(ctx context.Context, peer *Lnd) (confirmed, pending int, 
 	return confirmed, pending, nil
 }
 
-// active counts the channels with a peer that can carry payments now.
-func (n *Lnd) active(ctx context.Context, peer *Lnd) (count int, err error) {
+// usable counts the channels with a peer that a payment can take now: the link
+// is up, and the graph has both directions' policies. An active channel that
+// the graph lacks, for seconds after it was confirmed or the node was started,
+// makes payments fail with "insufficient balance".
+func (n *Lnd) usable(ctx context.Context, peer *Lnd) (count int, err error) {
 	err = n.with(func(lnd lnrpc.LightningClient) error {
 		list, err := lnd.ListChannels(ctx, &lnrpc.ListChannelsRequest{ActiveOnly: true})
 		if err != nil {
 			return err
 		}
+		graph, err := lnd.DescribeGraph(ctx, &lnrpc.ChannelGraphRequest{IncludeUnannounced: true})
+		if err != nil {
+			return err
+		}
+		known := map[uint64]bool{}
+		for _, edge := range graph.Edges {
+			known[edge.ChannelId] = edge.Node1Policy != nil && edge.Node2Policy != nil
+		}
 		for _, channel := range list.Channels {
-			if channel.RemotePubkey == peer.Pubkey {
+			if channel.RemotePubkey == peer.Pubkey && known[channel.ChanId] {
 				count++
 			}
 		}
@@ -178,15 +194,15 @@ func (n *Lnd) active(ctx context.Context, peer *Lnd) (count int, err error) {
 	return count, nil
 }
 
-// bothActive reports whether both sides see enough active channels.
-func bothActive(ctx context.Context, a, b *Lnd, count int) error {
+// bothUsable reports whether both sides have enough usable channels.
+func bothUsable(ctx context.Context, a, b *Lnd, count int) error {
 	for _, side := range [][2]*Lnd{{a, b}, {b, a}} {
-		active, err := side[0].active(ctx, side[1])
+		usable, err := side[0].usable(ctx, side[1])
 		if err != nil {
 			return err
 		}
-		if active < count {
-			return fmt.Errorf("%s has %d of %d active channels with %s", side[0].name, active, count, side[1].name)
+		if usable < count {
+			return fmt.Errorf("%s has %d of %d usable channels with %s", side[0].name, usable, count, side[1].name)
 		}
 	}
 

@@ -39,10 +39,10 @@ func payCommand(o *Options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "paid %d msat (fee %d msat), preimage %s\n",
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "paid %d msat (fee %d msat), preimage %s\n",
 				payment.ValueMsat, payment.FeeMsat, payment.PaymentPreimage)
 
-			return nil
+			return err
 		},
 	}
 	pay.Flags().Int64Var(&sats, "sats", 0, "the amount, for an invoice that names none")
@@ -106,11 +106,11 @@ func invoiceCommand(o *Options) *cobra.Command {
 			}
 			if hold {
 				hash := sha256.Sum256(preimage)
-				fmt.Fprintf(cmd.ErrOrStderr(), "held until settled: preimage %x, payment hash %x\n", preimage, hash)
+				_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "held until settled: preimage %x, payment hash %x\n", preimage, hash)
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), bolt11)
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), bolt11)
 
-			return nil
+			return err
 		},
 	}
 	invoice.Flags().Int64Var(&sats, "sats", 0, "the amount; 0 lets the payer choose")
@@ -220,9 +220,9 @@ func mineCommand(o *Options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), "height", height)
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), "height", height)
 
-			return nil
+			return err
 		},
 	}
 }

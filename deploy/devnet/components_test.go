@@ -25,7 +25,7 @@ func startPostgres(t *testing.T) string {
 	return dsn
 }
 
-func TestPostgresKeepsItsDataAndSurvivesAKill(t *testing.T) {
+func TestPostgresKeepsItsData(t *testing.T) {
 	ports, err := FreePorts(1)
 	require.NoError(t, err)
 	dir := t.TempDir()

@@ -71,12 +71,17 @@ func StartLnd(ctx context.Context, name, dir string, ports LndPorts, chain *Btcd
 	return node, process.Stop, nil
 }
 
-// lndSettings is lnd.conf: a flag cannot say false. Nobody pays a node of ours
+// lndSettings is lnd.conf: a flag cannot say false, and everybody can read a
+// password that is one. Nobody pays a node of ours
 // without an invoice that we made, and it can say later how each HTLC ended.
 const lndSettings = `[Application Options]
 accept-keysend=false
 accept-amp=false
 store-final-htlc-resolutions=true
+
+[btcd]
+btcd.rpcuser=%s
+btcd.rpcpass=%s
 `
 
 // lndSpec says how a node is run and reached.
@@ -88,8 +93,9 @@ func lndSpec(o LndOptions) (*Lnd, Spec, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, Spec{}, fmt.Errorf("make the folder of %s: %w", o.Name, err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "lnd.conf"), []byte(lndSettings), 0o600); err != nil {
-		return nil, Spec{}, fmt.Errorf("write the configuration of %s: %w", o.Name, err)
+	settings := fmt.Sprintf(lndSettings, o.Chain.User, o.Chain.Password)
+	if err := writeFile(filepath.Join(dir, "lnd.conf"), []byte(settings)); err != nil {
+		return nil, Spec{}, err
 	}
 	node := &Lnd{
 		RPC: address(o.Ports.RPC), REST: address(o.Ports.REST),
@@ -100,7 +106,6 @@ func lndSpec(o LndOptions) (*Lnd, Spec, error) {
 	args := []string{
 		"--lnddir=" + dir, "--alias=" + o.Name, "--noseedbackup", "--nobootstrap", "--bitcoin.regtest",
 		"--bitcoin.node=btcd", "--btcd.rpchost=" + o.Chain.RPC, "--btcd.rpccert=" + o.Chain.Cert,
-		"--btcd.rpcuser=" + o.Chain.User, "--btcd.rpcpass=" + o.Chain.Password,
 		"--rpclisten=" + node.RPC, "--restlisten=" + node.REST, "--listen=" + node.peers,
 		// Channels of a size that fits the largest charge, several at once, and
 		// gossip and reconnects in seconds.

@@ -1,6 +1,7 @@
 package devnet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,10 +40,7 @@ func findPostgres(ctx context.Context, dataDir string) (postgresInstall, error) 
 		}
 		seen = append(seen, fmt.Sprintf("%d in %s", install.major, install.bin))
 	}
-	install, err := downloadPostgres(ctx)
-	if err == nil && want != 0 && install.major != want {
-		err = fmt.Errorf("the download is version %d", install.major)
-	}
+	install, err := downloadPostgres(ctx, cmp.Or(want, downloadedMajor))
 	if err == nil {
 		return install, nil
 	}
@@ -119,12 +117,27 @@ func inspectPostgres(ctx context.Context, folder string) (postgresInstall, bool)
 	return postgresInstall{bin: folder, major: major}, true
 }
 
+// downloadedMajor is the version downloaded for new data.
+const downloadedMajor = 17
+
+// downloads are the versions that embedded-postgres can download.
+func downloads() map[int]embeddedpostgres.PostgresVersion {
+	return map[int]embeddedpostgres.PostgresVersion{
+		18: embeddedpostgres.V18, 17: embeddedpostgres.V17, 16: embeddedpostgres.V16, 15: embeddedpostgres.V15,
+		14: embeddedpostgres.V14, 13: embeddedpostgres.V13,
+	}
+}
+
 // downloadPostgres unpacks embedded-postgres's build into a cache. That
 // library only starts whole servers, and as root it cannot even do that, so a
 // scratch server is started for the sake of its download, and what counts is
 // whether the programs are there afterwards.
-func downloadPostgres(ctx context.Context) (postgresInstall, error) {
-	cache, err := postgresCache()
+func downloadPostgres(ctx context.Context, major int) (postgresInstall, error) {
+	version, ok := downloads()[major]
+	if !ok {
+		return postgresInstall{}, fmt.Errorf("there is no download of Postgres %d", major)
+	}
+	cache, err := postgresCache(major)
 	if err != nil {
 		return postgresInstall{}, err
 	}
@@ -140,7 +153,7 @@ func downloadPostgres(ctx context.Context) (postgresInstall, error) {
 	if err != nil {
 		return postgresInstall{}, fmt.Errorf("make a scratch folder: %w", err)
 	}
-	server := embeddedpostgres.NewDatabase(embeddedpostgres.DefaultConfig().
+	server := embeddedpostgres.NewDatabase(embeddedpostgres.DefaultConfig().Version(version).
 		CachePath(filepath.Dir(cache)).BinariesPath(cache).
 		RuntimePath(filepath.Join(scratch, "run")).DataPath(filepath.Join(scratch, "data")).
 		Port(uint32(ports[0])).StartTimeout(30 * time.Second).Logger(io.Discard))
@@ -170,14 +183,15 @@ func downloadPostgres(ctx context.Context) (postgresInstall, error) {
 
 // postgresCache is where a download is kept: in a folder that the user whom
 // Postgres runs as can read.
-func postgresCache() (string, error) {
+func postgresCache(major int) (string, error) {
+	name := "postgres-" + strconv.Itoa(major)
 	if os.Geteuid() == 0 {
-		return filepath.Join(systemStateDir, "postgres"), nil
+		return filepath.Join(systemStateDir, name), nil
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", fmt.Errorf("find the cache folder: %w", err)
 	}
 
-	return filepath.Join(cache, "lntpay", "postgres"), nil
+	return filepath.Join(cache, "lntpay", name), nil
 }

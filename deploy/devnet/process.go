@@ -1,6 +1,7 @@
 package devnet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +54,7 @@ const (
 	steady        = 30 * time.Second
 	// hopeless is how many times a program may end before it was ready once.
 	hopeless  = 6
-	readyPoll = 50 * time.Millisecond
+	readyPoll = 100 * time.Millisecond
 )
 
 // Process is a program that was started, and is started again if it is kept.
@@ -84,6 +85,9 @@ func Start(ctx context.Context, spec Spec) (*Process, error) {
 
 	return p, nil
 }
+
+// errStopped is the end that Stop or Restart asked for.
+var errStopped = errors.New("in good order")
 
 // launch runs a program without waiting until it is ready.
 func launch(spec Spec) *Process {
@@ -271,15 +275,16 @@ func (p *Process) end(cmd *exec.Cmd, exit <-chan error) {
 	_ = cmd.Process.Signal(p.spec.Stop)
 	late := time.NewTimer(p.spec.StopWithin)
 	defer late.Stop()
+	var how error
 	select {
-	case <-exit:
+	case how = <-exit:
 	case <-late.C:
 		killGroup(cmd.Process.Pid)
-		<-exit
+		how = <-exit
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.pid, p.err = 0, errors.New("it was stopped")
+	p.pid, p.err = 0, fmt.Errorf("it was stopped: %w", cmp.Or(how, errStopped))
 }
 
 // ended notes that the program ended without being asked to.

@@ -152,7 +152,9 @@ func runStack(t *testing.T, options Options) *running {
 	require.Eventually(t, func() bool {
 		select {
 		case <-ended:
-			t.Fatalf("the stack ended: %v\n%s", group.Wait(), r.out)
+			t.Errorf("the stack ended: %v\n%s", group.Wait(), r.out)
+
+			return true
 		default:
 		}
 		dev, err := FindRunning(options.StateDir)
@@ -160,6 +162,7 @@ func runStack(t *testing.T, options Options) *running {
 
 		return err == nil
 	}, 4*time.Minute, 100*time.Millisecond)
+	require.NotNil(t, r.dev)
 
 	return r
 }
@@ -212,6 +215,7 @@ func TestStack(t *testing.T) {
 	confirmed, pending, err := second.dev.Lnd.Merchant.channels(t.Context(), second.dev.Lnd.Payer)
 	require.NoError(t, err)
 	require.Equal(t, [2]int{channelCount, 0}, [2]int{confirmed, pending})
+	checkPayments(t, second.dev)
 	require.NoError(t, second.stop())
 }
 
@@ -277,7 +281,7 @@ func checkRestarts(t *testing.T, r *running) {
 	require.NoError(t, eventually(ctx, func(ctx context.Context) error { return pingPostgres(ctx, r.dev.DatabaseURL) }))
 	require.NoError(t, eventually(ctx, func(ctx context.Context) error { return temporalHealthy(ctx, r.dev.TemporalAddress) }))
 	require.NoError(t, eventually(ctx, func(ctx context.Context) error {
-		return bothActive(ctx, r.dev.Lnd.Merchant, r.dev.Lnd.Payer, channelCount)
+		return bothUsable(ctx, r.dev.Lnd.Merchant, r.dev.Lnd.Payer, channelCount)
 	}))
 	after, err := r.dev.chain().Height(ctx)
 	require.NoError(t, err)

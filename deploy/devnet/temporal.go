@@ -127,9 +127,6 @@ frontend.namespaceBurstRatio: [{value: 2}]
 # With few pollers, more partitions only forward tasks to each other.
 matching.numTaskqueueReadPartitions: [{value: 1}]
 matching.numTaskqueueWritePartitions: [{value: 1}]
-# A new search attribute can be used at once. Only for development: it reads
-# the attributes from the database at every use.
-system.forceSearchAttributesCacheRefreshOnRead: [{value: true}]
 `
 
 // migrate creates what databases are missing and brings their schema up to

@@ -43,7 +43,7 @@ func postgresUser() (*User, error) {
 		return &User{Name: name, UID: uint32(uid), GID: uint32(gid)}, nil
 	}
 
-	return nil, errors.New("Postgres refuses to run as root, and there is neither a user postgres nor a user nobody: " +
+	return nil, errors.New("as root, Postgres refuses to run, and there is neither a user postgres nor a user nobody: " +
 		"run lntpay dev as an ordinary user, or give a running Postgres with --database-url")
 }
 
@@ -64,27 +64,28 @@ func (u *User) canReach(folder string) bool {
 }
 
 // dataDir gives the folder for u's data that belongs to a state folder: name
-// in it where u can go there, else one below systemStateDir. The choice is
-// recorded in the state folder, because it must not change when permissions do.
+// in it where u can go there, else one below systemStateDir, which is recorded
+// in the state folder. Once made, the data stays where it is whatever happens
+// to permissions.
 func (u *User) dataDir(state, name string) (string, error) {
-	record := filepath.Join(state, name+".path")
+	record, inside := filepath.Join(state, name+".path"), filepath.Join(state, name)
 	if text, err := os.ReadFile(record); err == nil {
 		return string(text), nil
 	}
-	folder := filepath.Join(state, name)
-	if u != nil && !u.canReach(state) {
-		sum := sha256.Sum256([]byte(state))
-		folder = filepath.Join(systemStateDir, hex.EncodeToString(sum[:8]), name)
-		// What lies there without a record is of a state folder that was removed.
-		if err := os.RemoveAll(folder); err != nil {
-			return "", fmt.Errorf("remove the data of a removed state folder: %w", err)
-		}
+	if _, err := os.Stat(inside); err == nil || u == nil || u.canReach(state) {
+		return inside, nil
 	}
-	if err := os.WriteFile(record, []byte(folder), 0o600); err != nil {
+	sum := sha256.Sum256([]byte(state))
+	elsewhere := filepath.Join(systemStateDir, hex.EncodeToString(sum[:8]), name)
+	// What lies there without a record is of a state folder that was removed.
+	if err := os.RemoveAll(elsewhere); err != nil {
+		return "", fmt.Errorf("remove the data of a removed state folder: %w", err)
+	}
+	if err := os.WriteFile(record, []byte(elsewhere), 0o600); err != nil {
 		return "", fmt.Errorf("record where %s keeps its data: %w", name, err)
 	}
 
-	return folder, nil
+	return elsewhere, nil
 }
 
 // own makes a folder that only u may enter.

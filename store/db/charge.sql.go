@@ -190,63 +190,68 @@ func (q *Queries) GetCharge(ctx context.Context, id string) (Charge, error) {
 	return i, err
 }
 
-const insertCharge = `-- name: InsertCharge :one
-INSERT INTO charge (id, workspace_id, node, key_id, payment_hash, status, amount_msat,
-    description, metadata, external_id, expires_in_s)
-VALUES ($1, $2, $3, $4, $5, 'creating', $6,
-    $7, $8, $9, $10)
-RETURNING id, workspace_id, node, key_id, payment_hash, status, amount_msat, amount_paid_msat, description, metadata, external_id, expires_in_s, bolt11, add_index, warnings, settling_by, created_at, expires_at, paid_at, closed_at, next_check_at
+const judgeOpening = `-- name: JudgeOpening :one
+WITH c AS (
+    SELECT claim.resource_id, claim.workspace_id, claim.path, claim.key, claim.body_sha256, claim.request, claim.request_id, claim.answer_status, claim.answer, claim.created_at, claim.answered_at, (now() > $1::timestamptz)::boolean AS too_late
+    FROM claim WHERE resource_id = $2 FOR UPDATE
+), inserted AS (
+    INSERT INTO charge (id, workspace_id, node, key_id, payment_hash, status, amount_msat,
+        description, metadata, external_id, expires_in_s)
+    SELECT c.resource_id, c.workspace_id, $3::text, $4::text, $5::bytea, 'creating',
+        (c.request->>'amount_msat')::bigint, c.request->>'description',
+        coalesce(nullif(c.request->'metadata', 'null'), '{}'), c.request->>'external_id',
+        (c.request->>'expires_in_s')::int
+    FROM c WHERE c.answer IS NULL AND NOT c.too_late
+        AND NOT EXISTS (SELECT FROM charge WHERE id = $2)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id, workspace_id, node, key_id, payment_hash, status, amount_msat, amount_paid_msat, description, metadata, external_id, expires_in_s, bolt11, add_index, warnings, settling_by, created_at, expires_at, paid_at, closed_at, next_check_at
+)
+SELECT c.too_late, (c.answer IS NOT NULL)::boolean AS answered,
+    (i.id IS NOT NULL)::boolean AS inserted, coalesce(i.created_at, now())::timestamptz AS created_at,
+    (e.id IS NOT NULL)::boolean AS existing, c.workspace_id, c.request
+FROM c LEFT JOIN inserted i ON true LEFT JOIN charge e ON e.id = c.resource_id
 `
 
-type InsertChargeParams struct {
+type JudgeOpeningParams struct {
+	StartBy     time.Time
 	ID          string
-	WorkspaceID string
 	Node        string
 	KeyID       string
 	PaymentHash []byte
-	AmountMsat  int64
-	Description *string
-	Metadata    json.RawMessage
-	ExternalID  *string
-	ExpiresInS  int32
 }
 
-func (q *Queries) InsertCharge(ctx context.Context, arg InsertChargeParams) (Charge, error) {
-	row := q.db.QueryRow(ctx, insertCharge,
+type JudgeOpeningRow struct {
+	TooLate     bool
+	Answered    bool
+	Inserted    bool
+	CreatedAt   time.Time
+	Existing    bool
+	WorkspaceID string
+	Request     json.RawMessage
+}
+
+// JudgeOpening is the opening transaction in one statement: it locks the claim,
+// finds the charge's row, or inserts it from the claim's request if nothing is
+// answered and start_by has not passed. A row that a concurrent run inserted
+// while this one waited for the lock is not visible yet: neither existing nor
+// inserted, it takes a second look.
+func (q *Queries) JudgeOpening(ctx context.Context, arg JudgeOpeningParams) (JudgeOpeningRow, error) {
+	row := q.db.QueryRow(ctx, judgeOpening,
+		arg.StartBy,
 		arg.ID,
-		arg.WorkspaceID,
 		arg.Node,
 		arg.KeyID,
 		arg.PaymentHash,
-		arg.AmountMsat,
-		arg.Description,
-		arg.Metadata,
-		arg.ExternalID,
-		arg.ExpiresInS,
 	)
-	var i Charge
+	var i JudgeOpeningRow
 	err := row.Scan(
-		&i.ID,
-		&i.WorkspaceID,
-		&i.Node,
-		&i.KeyID,
-		&i.PaymentHash,
-		&i.Status,
-		&i.AmountMsat,
-		&i.AmountPaidMsat,
-		&i.Description,
-		&i.Metadata,
-		&i.ExternalID,
-		&i.ExpiresInS,
-		&i.Bolt11,
-		&i.AddIndex,
-		&i.Warnings,
-		&i.SettlingBy,
+		&i.TooLate,
+		&i.Answered,
+		&i.Inserted,
 		&i.CreatedAt,
-		&i.ExpiresAt,
-		&i.PaidAt,
-		&i.ClosedAt,
-		&i.NextCheckAt,
+		&i.Existing,
+		&i.WorkspaceID,
+		&i.Request,
 	)
 	return i, err
 }

@@ -8,12 +8,31 @@ FROM claim WHERE resource_id = @resource_id FOR UPDATE;
 UPDATE claim SET answer_status = @answer_status, answer = @answer, answered_at = now()
 WHERE resource_id = @resource_id AND answer IS NULL;
 
--- name: InsertCharge :one
-INSERT INTO charge (id, workspace_id, node, key_id, payment_hash, status, amount_msat,
-    description, metadata, external_id, expires_in_s)
-VALUES (@id, @workspace_id, @node, @key_id, @payment_hash, 'creating', @amount_msat,
-    @description, @metadata, @external_id, @expires_in_s)
-RETURNING *;
+-- JudgeOpening is the opening transaction in one statement: it locks the claim,
+-- finds the charge's row, or inserts it from the claim's request if nothing is
+-- answered and start_by has not passed. A row that a concurrent run inserted
+-- while this one waited for the lock is not visible yet: neither existing nor
+-- inserted, it takes a second look.
+-- name: JudgeOpening :one
+WITH c AS (
+    SELECT claim.*, (now() > @start_by::timestamptz)::boolean AS too_late
+    FROM claim WHERE resource_id = @id FOR UPDATE
+), inserted AS (
+    INSERT INTO charge (id, workspace_id, node, key_id, payment_hash, status, amount_msat,
+        description, metadata, external_id, expires_in_s)
+    SELECT c.resource_id, c.workspace_id, @node::text, @key_id::text, @payment_hash::bytea, 'creating',
+        (c.request->>'amount_msat')::bigint, c.request->>'description',
+        coalesce(nullif(c.request->'metadata', 'null'), '{}'), c.request->>'external_id',
+        (c.request->>'expires_in_s')::int
+    FROM c WHERE c.answer IS NULL AND NOT c.too_late
+        AND NOT EXISTS (SELECT FROM charge WHERE id = @id)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING *
+)
+SELECT c.too_late, (c.answer IS NOT NULL)::boolean AS answered,
+    (i.id IS NOT NULL)::boolean AS inserted, coalesce(i.created_at, now())::timestamptz AS created_at,
+    (e.id IS NOT NULL)::boolean AS existing, c.workspace_id, c.request
+FROM c LEFT JOIN inserted i ON true LEFT JOIN charge e ON e.id = c.resource_id;
 
 -- name: GetCharge :one
 SELECT * FROM charge WHERE id = @id;

@@ -131,11 +131,11 @@ func (b builder) key(ctx context.Context, r recipe) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("read the pinned versions: %w", err)
 		}
-		fmt.Fprintf(sum, "%s %d\n%s\n", file, len(text), text)
+		_, _ = fmt.Fprintf(sum, "%s %d\n%s\n", file, len(text), text)
 	}
-	fmt.Fprintf(sum, "%q %t %s %s", r.flags(), r.cgo, r.pkg, version)
+	_, _ = fmt.Fprintf(sum, "%q %t %s %s", r.flags(), r.cgo, r.pkg, version)
 	for _, p := range r.patches {
-		fmt.Fprintf(sum, " %q", p)
+		_, _ = fmt.Fprintf(sum, " %q", p)
 	}
 
 	return hex.EncodeToString(sum.Sum(nil))[:20], nil
