@@ -99,8 +99,7 @@ func loadEnv(k *koanf.Koanf) error {
 // settingPaths lists the dotted paths of all settings of a struct.
 func settingPaths(t reflect.Type, prefix string) []string {
 	var paths []string
-	for i := range t.NumField() {
-		field := t.Field(i)
+	for field := range t.Fields() {
 		path := prefix + field.Tag.Get("koanf")
 		if field.Type.Kind() == reflect.Struct {
 			paths = append(paths, settingPaths(field.Type, path+".")...)
