@@ -80,7 +80,7 @@ func (f *fakeCharges) do(work func() error) error {
 // OpenCharge is the opening transaction without a node.
 func (f *fakeCharges) OpenCharge(ctx context.Context, ref workflows.ChargeRef, startBy time.Time) error {
 	return f.do(func() error {
-		return f.store.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+		return f.store.InTx(ctx, func(_ pgx.Tx, q *db.Queries) error {
 			claim, err := q.LockClaim(ctx, db.LockClaimParams{ResourceID: ref.ID, StartBy: startBy})
 			if err != nil || claim.AnswerStatus != nil {
 				return err
@@ -92,47 +92,35 @@ func (f *fakeCharges) OpenCharge(ctx context.Context, ref workflows.ChargeRef, s
 				return freezeProblem(ctx, q, claim, f.refuse)
 			}
 
-			return f.open(ctx, tx, q, claim)
+			return f.open(ctx, q, ref.ID, startBy)
 		})
 	})
 }
 
-func (f *fakeCharges) open(ctx context.Context, tx pgx.Tx, q *db.Queries, claim db.LockClaimRow) error {
-	row, err := insertCharge(ctx, q, claim)
+func (f *fakeCharges) open(ctx context.Context, q *db.Queries, id string, startBy time.Time) error {
+	hash := sha256.Sum256([]byte(id))
+	if _, err := q.JudgeOpening(ctx, db.JudgeOpeningParams{
+		ID: id, StartBy: startBy, Node: "test", KeyID: "test", PaymentHash: hash[:],
+	}); err != nil {
+		return err
+	}
+	row, err := q.GetCharge(ctx, id)
 	if err != nil {
 		return err
 	}
-	bolt11, addIndex := "lnbcrt1"+row.ID, int64(1)
+	bolt11, addIndex, created := "lnbcrt1"+id, int64(1), int32(http.StatusCreated)
 	expiresAt := row.CreatedAt.Add(time.Duration(row.ExpiresInS) * time.Second)
 	row.Status, row.Bolt11, row.ExpiresAt = "pending", &bolt11, &expiresAt
 	body, err := json.Marshal(f.store.Charge(row))
 	if err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, `UPDATE charge SET status = 'pending', bolt11 = $2, add_index = $3, expires_at = $4,
-		next_check_at = $4 WHERE id = $1`, row.ID, bolt11, addIndex, expiresAt); err != nil {
-		return err
-	}
-
-	return store.Freeze(ctx, q, row.ID, http.StatusCreated, body)
-}
-
-func insertCharge(ctx context.Context, q *db.Queries, claim db.LockClaimRow) (db.Charge, error) {
-	var request payments.ChargeRequest
-	if err := json.Unmarshal(claim.Request, &request); err != nil {
-		return db.Charge{}, err
-	}
-	metadata, err := json.Marshal(request.Metadata)
-	if err != nil {
-		return db.Charge{}, err
-	}
-	hash := sha256.Sum256([]byte(claim.ResourceID))
-
-	return q.InsertCharge(ctx, db.InsertChargeParams{
-		ID: claim.ResourceID, WorkspaceID: claim.WorkspaceID, Node: "test", KeyID: "test",
-		PaymentHash: hash[:], AmountMsat: int64(request.AmountMsat), Description: request.Description,
-		Metadata: metadata, ExternalID: request.ExternalID, ExpiresInS: request.ExpiresInS,
+	_, err = q.FinishOpening(ctx, db.FinishOpeningParams{
+		ID: id, Bolt11: &bolt11, AddIndex: &addIndex, ExpiresAt: expiresAt, Warnings: []string{},
+		AnswerStatus: &created, Answer: body,
 	})
+
+	return err
 }
 
 // CancelCharge cancels a pending charge, and refuses others.

@@ -5,8 +5,11 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/lntpay/lntpay/ledger"
 	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/store/db"
 )
 
 // balanceObject is the public shape of a balance.
@@ -23,19 +26,24 @@ type balanceObject struct {
 func (s *Server) getBalance(c *call) error {
 	ctx, cancel := c.context()
 	defer cancel()
-	// Pending first: a charge settled in between shows in both, not in none.
-	pending, err := c.env.Store.ReadPendingMsat(ctx, c.key.workspaceID)
-	if err != nil {
+	object := balanceObject{Object: "balance", Environment: c.env.name}
+	// One snapshot: a charge that settles meanwhile is pending or available,
+	// never both and never neither.
+	err := c.env.Store.Snapshot(ctx, func(tx pgx.Tx, q *db.Queries) error {
+		pending, err := q.ReadPendingMsat(ctx, c.key.workspaceID)
+		if err != nil {
+			return err
+		}
+		object.PendingMsat = payments.Msat(pending)
+		object.AvailableMsat, object.LockedMsat, object.AsOf, err = ledger.Balance(ctx, tx, c.key.workspaceID)
+
 		return err
-	}
-	available, locked, asOf, err := ledger.Balance(ctx, c.env.Store.Pool, c.key.workspaceID)
-	if err != nil {
-		return err
-	}
-	c.JSON(http.StatusOK, balanceObject{
-		Object: "balance", Environment: c.env.name, AvailableMsat: available, LockedMsat: locked,
-		PendingMsat: payments.Msat(pending), AsOf: asOf.UTC(),
 	})
+	if err != nil {
+		return err
+	}
+	object.AsOf = object.AsOf.UTC()
+	c.JSON(http.StatusOK, object)
 
 	return nil
 }

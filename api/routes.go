@@ -55,6 +55,8 @@ func (s *Server) Handler() http.Handler {
 	for _, r := range routes() {
 		engine.Handle(r.method, r.path, s.authenticated(r.scope, r.handle))
 	}
+	engine.GET("/docs", gin.WrapH(docs()))
+	engine.GET("/docs/*asset", gin.WrapH(docs()))
 	engine.GET("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, contentJSON, s.openAPI) })
 
 	return engine

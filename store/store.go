@@ -62,3 +62,11 @@ func (s *Store) Close() { s.Pool.Close() }
 func (s *Store) InTx(ctx context.Context, fn func(tx pgx.Tx, q *db.Queries) error) error {
 	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return fn(tx, s.WithTx(tx)) })
 }
+
+// Snapshot runs fn in a read-only REPEATABLE READ transaction: all that it
+// reads is of one instant.
+func (s *Store) Snapshot(ctx context.Context, fn func(tx pgx.Tx, q *db.Queries) error) error {
+	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+
+	return pgx.BeginTxFunc(ctx, s.Pool, options, func(tx pgx.Tx) error { return fn(tx, s.Queries.WithTx(tx)) })
+}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 )
 
 // AdoptEnvironment makes the configuration of the running stack, if the
@@ -18,15 +17,11 @@ func AdoptEnvironment() error {
 	if err != nil {
 		return err
 	}
-	text, err := os.ReadFile(state{dir: running.stateDir}.path(envFile))
+	env, err := running.Environ()
 	if err != nil {
-		return fmt.Errorf("read the configuration of the running stack: %w", err)
+		return err
 	}
-	for line := range strings.Lines(string(text)) {
-		name, value, ok := strings.Cut(strings.TrimSpace(line), "=")
-		if !ok {
-			continue
-		}
+	for name, value := range env {
 		if err := os.Setenv(name, value); err != nil {
 			return fmt.Errorf("adopt %s of the running stack: %w", name, err)
 		}

@@ -111,7 +111,11 @@ func (o PostgresOptions) spec(install postgresInstall, runAs *User, data string)
 	args := []string{"-D", data, "-p", strconv.Itoa(o.Port)}
 	for _, setting := range []string{
 		"listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=300",
-		"max_wal_size=2GB", "log_checkpoints=off",
+		"log_checkpoints=off",
+		// Small commits are all that happens here: less log for each, and
+		// checkpoints, after which every page is logged whole, far apart.
+		"wal_level=minimal", "max_wal_senders=0", "max_wal_size=4GB", "checkpoint_timeout=30min",
+		"shared_buffers=256MB", "jit=off",
 	} {
 		args = append(args, "-c", setting)
 	}
