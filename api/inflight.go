@@ -10,7 +10,7 @@ import (
 
 const (
 	// maxQueueTime keeps an overloaded process answering within two seconds.
-	maxQueueTime = 1500 * time.Millisecond
+	maxQueueTime = time.Second
 	// queuePerSlot bounds how many wait for each slot.
 	queuePerSlot = 4
 )

@@ -103,7 +103,7 @@ func Defaults() Config {
 	return Config{
 		Log: Log{Level: "info"},
 		API: API{
-			Listen: "127.0.0.1:8080", OperatorListen: "127.0.0.1:8081", MaxInFlight: 64,
+			Listen: "127.0.0.1:8080", OperatorListen: "127.0.0.1:8081", MaxInFlight: 32,
 			MaxChargeMsat:     payments.DefaultMaxAmount,
 			ShutdownTimeoutMS: int((20 * time.Second).Milliseconds()),
 		},
