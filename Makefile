@@ -49,7 +49,7 @@ lint-modules: # go.mod holds what the code imports
 
 .PHONY: lint-generated
 lint-generated: # sqlc's code fits the queries
-	$$(go run . dev tools sqlc) diff
+	$$(go run ./deploy/devnet/tools/paths sqlc) diff
 
 .PHONY: lint-vet
 lint-vet: # go vet
@@ -57,15 +57,15 @@ lint-vet: # go vet
 
 .PHONY: lint-workflows
 lint-workflows: # workflow code is deterministic
-	$$(go run . dev tools workflowcheck) ./workflows/...
+	$$(go run ./deploy/devnet/tools/paths workflowcheck) ./workflows/...
 
 .PHONY: lint-golangci
 lint-golangci: # everything in .golangci.yaml, the layering of packages too
-	$$(go run . dev tools golangci-lint) run ./...
+	$$(go run ./deploy/devnet/tools/paths golangci-lint) run ./...
 
 .PHONY: generate
 generate: ## Write the generated code again (sqlc)
-	$$(go run . dev tools sqlc) generate
+	$$(go run ./deploy/devnet/tools/paths sqlc) generate
 
 .PHONY: bench
 bench: ## Measure the running stack (start it by `make dev`)
