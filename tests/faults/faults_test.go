@@ -44,6 +44,7 @@ func TestFaults(t *testing.T) {
 		t.Run("kill "+name, func(t *testing.T) { killUnderLoad(t, s, w, random, name) })
 	}
 	t.Run("terminate charges", func(t *testing.T) { terminateCharges(t, s, w) })
+	t.Run("terminate openings", func(t *testing.T) { terminateOpenings(t, s, w) })
 	t.Run("terminate singletons", func(t *testing.T) { terminateSingletons(t, s, w) })
 	t.Run("kill the supervisor", func(t *testing.T) { killSupervisor(t, s, w, random) })
 	t.Run("every event arrived", func(t *testing.T) { w.checkDeliveries(t, s) })

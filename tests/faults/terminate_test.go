@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	sdk "go.temporal.io/sdk/client"
@@ -91,6 +93,43 @@ func terminateCharges(t *testing.T, s *stack, w *workspace) {
 			w.check(t, s, name, []outage{{from: began, to: began}})
 		})
 	}
+}
+
+// Terminating a run that is opening its charge leaves the outcome open; the
+// repeat with the same key finds out, and there is one charge.
+func terminateOpenings(t *testing.T, s *stack, w *workspace) {
+	temporal, p := s.temporal(t), newPayer(t, s)
+	conn, err := pgx.Connect(t.Context(), s.dev.DatabaseURL)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(t.Context()) }()
+	began, hits := time.Now(), 0
+	for range 2 * terminated {
+		key := uuid.NewString()
+		var group errgroup.Group
+		group.Go(func() error {
+			charge, err := w.createAs(t.Context(), key, 100)
+			if err != nil {
+				return err
+			}
+
+			return w.settle(t.Context(), p, charge)
+		})
+		var id string
+		require.Eventually(t, func() bool {
+			return conn.QueryRow(t.Context(), "SELECT resource_id FROM claim WHERE key = $1", key).Scan(&id) == nil
+		}, creditWithin, time.Millisecond)
+		var answered bool
+		require.Eventually(t, func() bool {
+			return temporal.TerminateWorkflow(t.Context(), "charge/"+id, "", reason) == nil
+		}, creditWithin, time.Millisecond, "the run of %s never began", id)
+		require.NoError(t, conn.QueryRow(t.Context(), "SELECT answer IS NOT NULL FROM claim WHERE key = $1", key).Scan(&answered))
+		if !answered {
+			hits++
+		}
+		require.NoError(t, group.Wait())
+	}
+	t.Logf("%d of %d runs were terminated before they had answered", hits, 2*terminated)
+	w.check(t, s, "openings", []outage{{from: began, to: began}})
 }
 
 // Terminating the watcher and the sweeper delays everything until the worker

@@ -62,7 +62,10 @@ func newWorkspace(t *testing.T, s *stack) *workspace {
 // create makes a charge, and asks again with the same key as a client does
 // that missed the answer.
 func (w *workspace) create(ctx context.Context, sats int64) (chargeObject, error) {
-	key := uuid.NewString()
+	return w.createAs(ctx, uuid.NewString(), sats)
+}
+
+func (w *workspace) createAs(ctx context.Context, key string, sats int64) (chargeObject, error) {
 	body := fmt.Appendf(nil, `{"amount_sats":%d,"external_id":%q}`, sats, key)
 	first, err := w.post(ctx, "/v1/charges", key, body)
 	if err != nil {
