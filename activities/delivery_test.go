@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -53,9 +54,7 @@ func (r *receiver) serve(w http.ResponseWriter, req *http.Request) {
 	if len(r.statuses) > 1 {
 		r.statuses = r.statuses[1:]
 	}
-	for name, values := range r.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), r.header)
 	hold := r.hold
 	r.mu.Unlock()
 	r.arrived <- struct{}{}

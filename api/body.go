@@ -57,8 +57,7 @@ func parseObject(body []byte) (map[string]json.RawMessage, error) {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
 	if err := walk(decoder, "", 0); err != nil {
-		var problem *payments.Problem
-		if errors.As(err, &problem) {
+		if problem, ok := errors.AsType[*payments.Problem](err); ok {
 			return nil, problem
 		}
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -74,9 +75,7 @@ func New(options Options) (*Server, error) {
 		inFlight: newInFlight(options.Config.MaxInFlight, metrics.inFlight),
 		stopping: make(chan struct{}),
 	}
-	for name, check := range options.Checks {
-		s.checks[name] = check
-	}
+	maps.Copy(s.checks, options.Checks)
 	for name, env := range options.Environments {
 		if env.Store == nil || env.Store.Environment != name {
 			return nil, fmt.Errorf("api: the store of %s is missing or another's", name)

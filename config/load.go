@@ -34,7 +34,8 @@ func Given() bool {
 // foreign are LNTPAY_ variables that belong to others: the SDKs and the tests.
 var foreign = []string{
 	EnvFile, "LNTPAY_API_KEY", "LNTPAY_WEBHOOK_SECRET", "LNTPAY_BASE_URL",
-	"LNTPAY_TEST_DATABASE_URL", "LNTPAY_TOOLS_DIR",
+	"LNTPAY_TEST_DATABASE_URL", "LNTPAY_TEST_LOG", "LNTPAY_TOOLS_DIR", "LNTPAY_REGTEST", "LNTPAY_REGTEST_REPORT",
+	"LNTPAY_RECORD_HISTORIES",
 }
 
 // Load reads the file (path, or LNTPAY_CONFIG, or none) and the environment
@@ -99,8 +100,7 @@ func loadEnv(k *koanf.Koanf) error {
 // settingPaths lists the dotted paths of all settings of a struct.
 func settingPaths(t reflect.Type, prefix string) []string {
 	var paths []string
-	for i := range t.NumField() {
-		field := t.Field(i)
+	for field := range t.Fields() {
 		path := prefix + field.Tag.Get("koanf")
 		if field.Type.Kind() == reflect.Struct {
 			paths = append(paths, settingPaths(field.Type, path+".")...)

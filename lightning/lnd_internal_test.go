@@ -25,11 +25,11 @@ func TestConfigConverts(t *testing.T) {
 // told apart by.
 func TestTexts(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, invoices.ErrDuplicateInvoice.Error(), textDuplicate)
-	require.Equal(t, invoices.ErrInvoiceNotFound.Error(), textNotFound)
-	require.Equal(t, invoices.ErrNoInvoicesCreated.Error(), textNoInvoices)
-	require.Equal(t, invoices.ErrInvoiceAlreadySettled.Error(), textAlreadySettled)
-	require.Equal(t, invoices.ErrInvoiceAlreadyCanceled.Error(), textAlreadyCanceled)
+	require.Equal(t, textDuplicate, invoices.ErrDuplicateInvoice.Error())
+	require.Equal(t, textNotFound, invoices.ErrInvoiceNotFound.Error())
+	require.Equal(t, textNoInvoices, invoices.ErrNoInvoicesCreated.Error())
+	require.Equal(t, textAlreadySettled, invoices.ErrInvoiceAlreadySettled.Error())
+	require.Equal(t, textAlreadyCanceled, invoices.ErrInvoiceAlreadyCanceled.Error())
 }
 
 func TestSaysAny(t *testing.T) {

@@ -53,7 +53,9 @@ func (n *lnd) ReceivableMsat(ctx context.Context) (payments.Msat, error) {
 			return 0, result.Err
 		}
 
-		return result.Val.(payments.Msat), nil
+		amount, _ := result.Val.(payments.Msat)
+
+		return amount, nil
 	}
 }
 

@@ -1,6 +1,7 @@
 package lightning_test
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -31,7 +32,7 @@ func TestDeriveIsStable(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "5b095c8700edbd5aa2e57ec1594d9700ac8f969b51a32d23054eaefe213f8ec7", p.Hash().String())
 	fingerprint := ring.Fingerprints()[ring.CurrentKeyID()]
-	require.Equal(t, "e9aeddf608ca4b45", fmt.Sprintf("%x", fingerprint[:8]))
+	require.Equal(t, "e9aeddf608ca4b45", hex.EncodeToString(fingerprint[:8]))
 }
 
 func TestDeriveSeparates(t *testing.T) {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -111,7 +112,7 @@ func (s *Store) EndCharge(ctx context.Context, end EndCharge) (charge payments.C
 		row, err := q.CloseCharge(ctx, db.CloseChargeParams{
 			ID: end.ID, Status: string(end.Status), NodeCanceled: end.NodeCanceled,
 		})
-		if err == pgx.ErrNoRows {
+		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
 		if err != nil {
@@ -181,7 +182,8 @@ type Settlement struct {
 // safe, and returns the receipts that were new. streamOpenedAt is when the
 // stream that brought them was opened, by Postgres' clock; zero for a sweep or
 // a lookup, which say nothing about the stream.
-func (s *Store) WriteReceipts(ctx context.Context, node string, streamOpenedAt time.Time, settled []Settlement) ([]db.WriteReceiptsRow, error) {
+func (s *Store) WriteReceipts(ctx context.Context, node string, streamOpenedAt time.Time, settled []Settlement,
+) ([]db.WriteReceiptsRow, error) {
 	params := db.WriteReceiptsParams{Node: node}
 	highest := db.RaiseHighestIndexesParams{Name: node}
 	for _, one := range settled {

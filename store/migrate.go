@@ -28,7 +28,7 @@ func Migrate(ctx context.Context, env payments.Environment, ownerDSN, runtimeRol
 	if err != nil {
 		return fmt.Errorf("open %s database: %w", env, err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if err := migrateUp(ctx, conn); err != nil {
 		return err
 	}

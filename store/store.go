@@ -60,7 +60,7 @@ func (s *Store) Close() { s.Pool.Close() }
 // returned as it is; the error of a commit means "unknown", and since every
 // write is idempotent by key the caller may run again.
 func (s *Store) InTx(ctx context.Context, fn func(tx pgx.Tx, q *db.Queries) error) error {
-	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return fn(tx, s.Queries.WithTx(tx)) })
+	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return fn(tx, s.WithTx(tx)) })
 }
 
 // Snapshot runs fn in a read-only REPEATABLE READ transaction: all that it

@@ -1,6 +1,7 @@
 package webhooks_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,7 +73,7 @@ func TestCheckURL(t *testing.T) {
 			t.Parallel()
 			for _, p := range all {
 				err := webhooks.CheckURL(tt.url, p)
-				if contains(tt.allowed, p) {
+				if slices.Contains(tt.allowed, p) {
 					require.NoError(t, err, "%+v", p)
 
 					continue
@@ -82,14 +83,4 @@ func TestCheckURL(t *testing.T) {
 			}
 		})
 	}
-}
-
-func contains(all []webhooks.Policy, p webhooks.Policy) bool {
-	for _, other := range all {
-		if other == p {
-			return true
-		}
-	}
-
-	return false
 }

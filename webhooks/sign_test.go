@@ -81,5 +81,6 @@ func TestHeadersBadSecret(t *testing.T) {
 func TestNewSecret(t *testing.T) {
 	t.Parallel()
 	require.Regexp(t, `^whsec_[A-Za-z0-9+/]{32}$`, webhooks.NewSecret())
-	require.NotEqual(t, webhooks.NewSecret(), webhooks.NewSecret())
+	one, another := webhooks.NewSecret(), webhooks.NewSecret()
+	require.NotEqual(t, one, another)
 }

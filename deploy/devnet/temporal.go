@@ -221,8 +221,7 @@ func temporalHealthy(ctx context.Context, addr string) error {
 	// A frontend calls itself healthy before it has found the history service.
 	// That a workflow does not exist is what history says.
 	_, err = temporal.DescribeWorkflowExecution(ctx, "lntpay-probe", "")
-	var missing *serviceerror.NotFound
-	if !errors.As(err, &missing) {
+	if _, ok := errors.AsType[*serviceerror.NotFound](err); !ok {
 		return fmt.Errorf("ask the history service: %w", err)
 	}
 

@@ -96,6 +96,7 @@ func (n *Node) do(ctx context.Context, method Method, effect func() error) error
 		<-ctx.Done()
 
 		return ctx.Err()
+	default:
 	}
 	n.mu.Lock()
 	err := effect()
@@ -107,7 +108,7 @@ func (n *Node) do(ctx context.Context, method Method, effect func() error) error
 		<-ctx.Done()
 
 		return ctx.Err()
+	default:
+		return err
 	}
-
-	return err
 }

@@ -3,6 +3,7 @@ package regtest
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -38,7 +39,7 @@ func (n *Net) Pay(ctx context.Context, bolt11 string, amount payments.Msat) (lig
 	}
 	preimage, err := hex.DecodeString(payment.PaymentPreimage)
 	if err != nil || len(preimage) != len(lightning.Preimage{}) {
-		return lightning.Preimage{}, fmt.Errorf("pay: the preimage is malformed")
+		return lightning.Preimage{}, errors.New("pay: the preimage is malformed")
 	}
 
 	return lightning.Preimage(preimage), nil

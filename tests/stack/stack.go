@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -185,7 +186,8 @@ func (s *Stack) configure(ctx context.Context) error {
 		return err
 	}
 	cfg := conn.Config()
-	env.DatabaseURL = fmt.Sprintf("postgres://%s:%s@%s:%d/lntpay_sandbox?sslmode=disable", cfg.User, cfg.Password, cfg.Host, cfg.Port)
+	env.DatabaseURL = fmt.Sprintf("postgres://%s:%s@%s/lntpay_sandbox?sslmode=disable", cfg.User, cfg.Password,
+		net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port))))
 	if err := store.Migrate(ctx, payments.Sandbox, env.DatabaseURL, cfg.User); err != nil {
 		return err
 	}
@@ -279,8 +281,8 @@ func (s *Stack) NewKey(ctx context.Context) (workspaceID, secret string, err err
 // Close ends everything in reverse order.
 func (s *Stack) Close() {
 	_ = s.StopWorker()
-	for i := len(s.cleanup) - 1; i >= 0; i-- {
-		s.cleanup[i]()
+	for _, cleanup := range slices.Backward(s.cleanup) {
+		cleanup()
 	}
 	if s.Net != nil {
 		_ = s.Net.Close()

@@ -1,0 +1,76 @@
+# `make` alone lists the targets. The same flags everywhere, so that all
+# targets, the pinned tools and the tests share one build cache.
+SHELL        := /bin/bash
+.SHELLFLAGS  := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+export CGO_ENABLED := 0
+export GOFLAGS := $(strip $(filter-out -trimpath -buildvcs%,$(GOFLAGS)) -trimpath -buildvcs=false)
+
+LNTPAY  := .lntpay/bin/lntpay
+# Packages at a time. Some start a whole stack; more than two do not pay on
+# two cores.
+PARALLEL ?= 2
+# What `make test` runs, such as PKG=./ledger/... ARGS='-run TestPost -count=1'.
+PKG  ?= ./...
+ARGS ?=
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: dev
+dev: build ## Run the whole stack on this machine (Ctrl-C stops it)
+	$(LNTPAY) dev
+
+.PHONY: build
+build: ## Build .lntpay/bin/lntpay
+	go build -o $(LNTPAY) .
+
+.PHONY: test
+test: ## Run all tests, with a throwaway Postgres and real lnd on regtest
+	go run ./tests/cmd/withpostgres go test -p $(PARALLEL) -timeout 30m $(ARGS) $(PKG)
+
+.PHONY: test-short
+test-short: ## Run the tests that need nothing but Postgres
+	$(MAKE) test ARGS="-short $(ARGS)"
+
+.PHONY: lint
+lint: lint-format lint-modules lint-generated lint-vet lint-workflows lint-golangci ## Check everything that needs no running code
+
+.PHONY: lint-format
+lint-format: # gofmt
+	@unformatted=$$(find . -name .lntpay -prune -o -name '*.go' -print | xargs gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: lint-modules
+lint-modules: # go.mod holds what the code imports
+	go mod tidy -diff
+
+.PHONY: lint-generated
+lint-generated: # sqlc's code fits the queries
+	$$(go run ./deploy/devnet/tools/paths sqlc) diff
+
+.PHONY: lint-vet
+lint-vet: # go vet
+	go vet ./...
+
+.PHONY: lint-workflows
+lint-workflows: # workflow code is deterministic
+	$$(go run ./deploy/devnet/tools/paths workflowcheck) ./workflows/...
+
+.PHONY: lint-golangci
+lint-golangci: # everything in .golangci.yaml, the layering of packages too
+	$$(go run ./deploy/devnet/tools/paths golangci-lint) run ./...
+
+.PHONY: generate
+generate: ## Write the generated code again (sqlc)
+	$$(go run ./deploy/devnet/tools/paths sqlc) generate
+
+.PHONY: bench
+bench: ## Measure the running stack (start it by `make dev`)
+	go run ./tests/bench $(ARGS)
+
+.PHONY: record-histories
+record-histories: ## Record workflow histories for the replay tests anew
+	LNTPAY_RECORD_HISTORIES=1 go run ./tests/cmd/withpostgres go test -count=1 -timeout 30m ./tests/e2e/...

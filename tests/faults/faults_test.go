@@ -1,0 +1,76 @@
+package faults_test
+
+import (
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	// killed is how often each process dies during its load.
+	killed = 2
+	// moments is the time in which the load is killed at some moment.
+	moments = 4 * time.Second
+	// afterwards is how long the load goes on after the last recovery.
+	afterwards = 3 * time.Second
+	// creditWithin is what the product promises: what the node settled is
+	// credited this soon after the recovery.
+	creditWithin = 15 * time.Second
+)
+
+// TestFaults runs one stack; each subtest breaks something under load and
+// checks the whole history of the workspace afterwards, also what the earlier
+// ones left. LNTPAY_FAULTS_SEED repeats a run's random moments.
+func TestFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a whole stack and kills its processes for minutes, which -short leaves out")
+	}
+	seed := uint64(time.Now().UnixNano())
+	if text := os.Getenv("LNTPAY_FAULTS_SEED"); text != "" {
+		var err error
+		seed, err = strconv.ParseUint(text, 10, 64)
+		require.NoError(t, err)
+	}
+	t.Logf("LNTPAY_FAULTS_SEED=%d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+
+	s := startStack(t)
+	w := newWorkspace(t, s)
+	for _, name := range []string{"worker", "api", "temporal", "lnd_merchant", "postgres"} {
+		t.Run("kill "+name, func(t *testing.T) { killUnderLoad(t, s, w, random, name) })
+	}
+	t.Run("terminate charges", func(t *testing.T) { terminateCharges(t, s, w) })
+	t.Run("terminate openings", func(t *testing.T) { terminateOpenings(t, s, w) })
+	t.Run("terminate singletons", func(t *testing.T) { terminateSingletons(t, s, w) })
+	t.Run("kill the supervisor", func(t *testing.T) { killSupervisor(t, s, w, random) })
+	t.Run("every event arrived", func(t *testing.T) { w.checkDeliveries(t, s) })
+}
+
+// killUnderLoad kills one process at random moments while the load runs.
+func killUnderLoad(t *testing.T, s *stack, w *workspace, random *rand.Rand, name string) {
+	load := w.startLoad(t, s)
+	var outages []outage
+	for range killed {
+		pause(t, moments, random)
+		outages = append(outages, s.kill(t, name))
+	}
+	pause(t, afterwards, nil)
+	load.finish(t)
+	w.check(t, s, name, outages)
+}
+
+// pause lets the load run: up to d, or exactly d without a source of moments.
+func pause(t *testing.T, d time.Duration, random *rand.Rand) {
+	t.Helper()
+	if random != nil {
+		d = time.Duration(random.Int64N(int64(d)))
+	}
+	select {
+	case <-time.After(d):
+	case <-t.Context().Done():
+	}
+}

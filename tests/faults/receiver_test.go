@@ -1,0 +1,69 @@
+package faults_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lntpay/lntpay/webhooks"
+)
+
+// receiver is a merchant's webhook endpoint.
+type receiver struct {
+	url string
+
+	mu     sync.Mutex
+	secret string
+	// first is when an event arrived for the first time, by its id.
+	first  map[string]time.Time
+	all    int
+	forged int
+}
+
+func newReceiver(t *testing.T) *receiver {
+	r := &receiver{first: map[string]time.Time{}}
+	server := httptest.NewServer(r)
+	t.Cleanup(server.Close)
+	r.url = server.URL
+
+	return r
+}
+
+// ServeHTTP takes an event, if its signature over the raw body is right.
+func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	body, err := io.ReadAll(request.Body)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	mac := hmac.New(sha256.New, []byte(r.secret))
+	_, _ = mac.Write(body)
+	if err != nil || request.Header.Get(webhooks.HeaderSignature) != hex.EncodeToString(mac.Sum(nil)) {
+		r.forged++
+		w.WriteHeader(http.StatusBadRequest)
+
+		return
+	}
+	r.all++
+	id := request.Header.Get(webhooks.HeaderStandardID)
+	if _, again := r.first[id]; !again {
+		r.first[id] = time.Now()
+	}
+}
+
+// arrived tells when each event came first, how many came in all and how many
+// had a wrong signature.
+func (r *receiver) arrived() (first map[string]time.Time, all, forged int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first = make(map[string]time.Time, len(r.first))
+	for id, at := range r.first {
+		first[id] = at
+	}
+
+	return first, r.all, r.forged
+}
