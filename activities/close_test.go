@@ -254,9 +254,9 @@ func (w *world) canceled(t *testing.T, in workflows.CancelCharge, want int32) []
 	status, body := w.answer(t, in.ClaimID)
 	require.Equal(t, want, status)
 	var answer struct {
-		ID        string
-		Status    any
-		Code      string
+		ID        string `json:"id"`
+		Status    any    `json:"status"`
+		Code      string `json:"code"`
 		RequestID string `json:"request_id"`
 	}
 	require.NoError(t, json.Unmarshal(body, &answer))

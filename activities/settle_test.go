@@ -73,8 +73,13 @@ func TestSettleEvent(t *testing.T) {
 	require.Len(t, state.Deliveries, 1)
 	require.EqualValues(t, 1, w.number(t, "SELECT count(*) FROM delivery WHERE endpoint_id = $1", wants))
 	var event struct {
-		Type string
-		Data struct{ Object struct{ ID, Status string } }
+		Type string `json:"type"`
+		Data struct {
+			Object struct {
+				ID     string `json:"id"`
+				Status string `json:"status"`
+			} `json:"object"`
+		} `json:"data"`
 	}
 	var payload []byte
 	require.NoError(t, w.Store.Pool.QueryRow(t.Context(), "SELECT payload FROM event").Scan(&payload))

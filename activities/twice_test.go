@@ -328,13 +328,13 @@ func (r *history) finished(t *testing.T) {
 	require.Equal(t, string(r.life.want), row.Status)
 	r.created(t, id)
 	require.Equal(t, []string{"charge." + row.Status}, r.events(t, id))
-	switch r.life.want {
-	case payments.ChargePaid:
+	if r.life.want == payments.ChargePaid {
 		invoice, err := r.node.LookupInvoice(t.Context(), [32]byte(row.PaymentHash))
 		require.NoError(t, err)
 		require.EqualValues(t, invoice.AmtPaidMsat, row.AmountPaidMsat, "the node's amount")
 		require.Equal(t, "credited", r.receiptState(t, invoice.PaymentHash))
-	case payments.ChargeCanceled:
+	}
+	if r.life.want == payments.ChargeCanceled {
 		r.canceled(t, r.cancel, http.StatusOK)
 	}
 }

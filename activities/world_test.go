@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"testing"
@@ -29,7 +28,7 @@ import (
 
 const amount payments.Msat = 21_000
 
-func quietLog() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quietLog() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func quietSuite() *testsuite.WorkflowTestSuite {
 	var suite testsuite.WorkflowTestSuite
@@ -286,9 +285,9 @@ func (w *world) created(t *testing.T, id string) []byte {
 	status, body := w.answer(t, id)
 	require.EqualValues(t, 201, status)
 	var charge struct {
-		ID             string
-		Status         string
-		Bolt11         string
+		ID             string  `json:"id"`
+		Status         string  `json:"status"`
+		Bolt11         string  `json:"bolt11"`
 		AmountPaidMsat int64   `json:"amount_paid_msat"`
 		PaidAt         *string `json:"paid_at"`
 	}

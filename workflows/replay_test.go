@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -43,7 +42,7 @@ func replay(name string, workflowsByName map[string]any) error {
 	for name, w := range workflowsByName {
 		replayer.RegisterWorkflowWithOptions(w, workflow.RegisterOptions{Name: name})
 	}
-	logger := log.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	logger := log.NewStructuredLogger(slog.New(slog.DiscardHandler))
 
 	return replayer.ReplayWorkflowHistoryFromJSONFile(logger, historyFile(name))
 }

@@ -87,14 +87,14 @@ func (c *client) liveCanceled(t *testing.T) string {
 
 func (c *client) liveDelivered(t *testing.T) string {
 	url, _ := receive(t)
-	c.endpoint(t, url)
+	c.subscribe(t, url)
 
 	return c.livePaid(t)
 }
 
 func (c *client) liveUndelivered(t *testing.T) string {
 	url, _ := receive(t, http.StatusServiceUnavailable)
-	c.endpoint(t, url)
+	c.subscribe(t, url)
 
 	return c.livePaid(t)
 }
