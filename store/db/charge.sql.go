@@ -121,11 +121,12 @@ const finishOpening = `-- name: FinishOpening :one
 WITH answered AS (
     UPDATE claim SET answer_status = $6, answer = $7, answered_at = now()
     WHERE resource_id = $5 AND answer IS NULL
+    RETURNING resource_id
 )
 UPDATE charge SET bolt11 = $1, add_index = $2, expires_at = $3::timestamptz, warnings = $4,
     status = CASE WHEN status = 'creating' THEN 'pending' ELSE status END,
     next_check_at = CASE WHEN status IN ('creating', 'pending') THEN $3::timestamptz ELSE NULL END
-WHERE id = $5
+WHERE id = $5 AND (SELECT count(*) FROM answered) >= 0
 RETURNING status
 `
 
@@ -141,7 +142,9 @@ type FinishOpeningParams struct {
 
 // FinishOpening is the last step of opening: the invoice is stored and the
 // answer frozen at once. The status moves only from creating; money may have
-// come first. A claim that is answered already keeps its answer.
+// come first. A claim that is answered already keeps its answer. The claim is
+// locked before the charge, as JudgeOpening does: asking for answered's count
+// makes it run first.
 func (q *Queries) FinishOpening(ctx context.Context, arg FinishOpeningParams) (string, error) {
 	row := q.db.QueryRow(ctx, finishOpening,
 		arg.Bolt11,

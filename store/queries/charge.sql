@@ -48,16 +48,19 @@ FROM charge WHERE id = @id;
 
 -- FinishOpening is the last step of opening: the invoice is stored and the
 -- answer frozen at once. The status moves only from creating; money may have
--- come first. A claim that is answered already keeps its answer.
+-- come first. A claim that is answered already keeps its answer. The claim is
+-- locked before the charge, as JudgeOpening does: asking for answered's count
+-- makes it run first.
 -- name: FinishOpening :one
 WITH answered AS (
     UPDATE claim SET answer_status = @answer_status, answer = @answer, answered_at = now()
     WHERE resource_id = @id AND answer IS NULL
+    RETURNING resource_id
 )
 UPDATE charge SET bolt11 = @bolt11, add_index = @add_index, expires_at = @expires_at::timestamptz, warnings = @warnings,
     status = CASE WHEN status = 'creating' THEN 'pending' ELSE status END,
     next_check_at = CASE WHEN status IN ('creating', 'pending') THEN @expires_at::timestamptz ELSE NULL END
-WHERE id = @id
+WHERE id = @id AND (SELECT count(*) FROM answered) >= 0
 RETURNING status;
 
 -- A settlement that came before the opening finished needs the bolt11 first.
