@@ -38,7 +38,7 @@ func receive(t *testing.T, answers ...int) (url string, got chan delivery) {
 	return server.URL, got
 }
 
-func (c *client) endpoint(t *testing.T, url string) (secret string) {
+func (c *client) subscribe(t *testing.T, url string) (secret string) {
 	t.Helper()
 	status, endpoint, _ := c.call(t, "POST", "/v1/webhooks/endpoints", `{"url":"`+url+`","events":["*"]}`)
 	require.Equal(t, http.StatusCreated, status, endpoint)
@@ -62,7 +62,7 @@ func TestWebhookIsSignedAndCheap(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
 	url, got := receive(t)
-	secret := c.endpoint(t, url)
+	secret := c.subscribe(t, url)
 	charge := c.charge(t, 10, "")
 	c.pay(t, charge, 0)
 	one := next(t, got)
@@ -92,7 +92,7 @@ func TestFailedDeliveryIsRepeated(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
 	url, got := receive(t, http.StatusInternalServerError, http.StatusOK)
-	c.endpoint(t, url)
+	c.subscribe(t, url)
 	charge := c.charge(t, 10, "")
 	c.pay(t, charge, 0)
 	first, second := next(t, got), next(t, got)
