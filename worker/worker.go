@@ -45,7 +45,9 @@ type Worker struct {
 	starter  *workflows.Starter
 	settler  *activities.Settler
 	workers  []sdkworker.Worker
-	log      *slog.Logger
+	// fatal takes the first error after which the SDK polls no more.
+	fatal chan error
+	log   *slog.Logger
 }
 
 // New connects to everything that env names, checks that it is env's (the
@@ -76,7 +78,7 @@ func New(ctx context.Context, name payments.Environment, env config.Environment,
 
 		return nil, err
 	}
-	w := &Worker{Store: s, Node: node, log: log}
+	w := &Worker{Store: s, Node: node, fatal: make(chan error, 1), log: log}
 	if err := pin(ctx, s, keys, node); err != nil {
 		w.Close()
 
@@ -115,9 +117,9 @@ func (w *Worker) register(keys *lightning.KeyRing, sealer *webhooks.Sealer, hook
 		Store: w.Store, Sealer: sealer, Starter: w.starter, Log: w.log,
 		Sender: webhooks.NewSender(webhooks.Policy{AllowPrivate: hooks.AllowPrivate, Production: production}, webhooks.Options{}),
 	}
-	main := sdkworker.New(w.temporal, workflows.TaskQueuePayments, options())
+	main := sdkworker.New(w.temporal, workflows.TaskQueuePayments, w.options())
 	Register(main, charges, nodes)
-	hook := sdkworker.New(w.temporal, workflows.TaskQueueWebhooks, options())
+	hook := sdkworker.New(w.temporal, workflows.TaskQueueWebhooks, w.options())
 	hook.RegisterActivityWithOptions(deliveries.AttemptDelivery,
 		activity.RegisterOptions{Name: workflows.ActivityAttemptDelivery})
 	w.workers = []sdkworker.Worker{main, hook}
@@ -148,7 +150,7 @@ func Register(r Registry, charges *activities.Charges, nodes *activities.Nodes) 
 	}
 }
 
-func options() sdkworker.Options {
+func (w *Worker) options() sdkworker.Options {
 	return sdkworker.Options{
 		MaxConcurrentWorkflowTaskPollers: pollers,
 		MaxConcurrentActivityTaskPollers: pollers / 2,
@@ -156,10 +158,21 @@ func options() sdkworker.Options {
 		MaxHeartbeatThrottleInterval: 2 * time.Second,
 		WorkerStopTimeout:            stopTimeout,
 		DisableRegistrationAliasing:  true,
+		// Polls that are refused for two minutes, such as with "namespace not
+		// found", which Temporal also says while its own database is away,
+		// make the SDK stop polling for good (internal_worker_base.go,
+		// isNonRetriableError): a process that looks well and does nothing.
+		OnFatalError: func(err error) {
+			select {
+			case w.fatal <- err:
+			default:
+			}
+		},
 	}
 }
 
-// Run serves until ctx ends, then lets what runs end.
+// Run serves until ctx ends, then lets what runs end. An error says that it
+// serves no more: whoever runs it starts a new one.
 func (w *Worker) Run(ctx context.Context) error {
 	sdkworker.SetStickyWorkflowCacheSize(stickyRuns)
 	// The settler outlives the workers: what they still run may need it.
@@ -188,19 +201,21 @@ func (w *Worker) Run(ctx context.Context) error {
 			one.Stop()
 		}
 	}()
-	w.keepSingletons(ctx)
 
-	return nil
+	return w.keepSingletons(ctx)
 }
 
-// keepSingletons starts the watcher and the sweeper, again if need be.
-func (w *Worker) keepSingletons(ctx context.Context) {
+// keepSingletons starts the watcher and the sweeper, again if need be, until
+// ctx ends or the SDK gives up.
+func (w *Worker) keepSingletons(ctx context.Context) error {
 	pause := time.Duration(0)
 	for {
 		select {
 		case <-time.After(pause):
+		case err := <-w.fatal:
+			return fmt.Errorf("temporal refuses to give work: %w", err)
 		case <-ctx.Done():
-			return
+			return nil
 		}
 		pause = ensureEvery
 		callCtx, cancel := context.WithTimeout(ctx, 10*time.Second)

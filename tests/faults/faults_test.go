@@ -13,7 +13,7 @@ import (
 const (
 	// killed is how often each process dies during its load.
 	killed = 2
-	// moments is the time in which the load is killed at some moment.
+	// moments is how long after the last recovery a process dies at the latest.
 	moments = 4 * time.Second
 	// afterwards is how long the load goes on after the last recovery.
 	afterwards = 3 * time.Second
