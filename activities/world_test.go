@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"testing"
@@ -29,7 +28,7 @@ import (
 
 const amount payments.Msat = 21_000
 
-func quietLog() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quietLog() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func quietSuite() *testsuite.WorkflowTestSuite {
 	var suite testsuite.WorkflowTestSuite

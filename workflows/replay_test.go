@@ -2,7 +2,6 @@ package workflows_test
 
 import (
 	"encoding/base64"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -40,7 +39,7 @@ func replay(name string, workflowsByName map[string]any) error {
 	for name, w := range workflowsByName {
 		replayer.RegisterWorkflowWithOptions(w, workflow.RegisterOptions{Name: name})
 	}
-	logger := log.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	logger := log.NewStructuredLogger(slog.New(slog.DiscardHandler))
 
 	return replayer.ReplayWorkflowHistoryFromJSONFile(logger, historyFile(name))
 }
