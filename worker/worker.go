@@ -33,7 +33,7 @@ const (
 	stickyRuns = 20_000
 	// ensureEvery is how often the singletons are looked after: one that was
 	// terminated by hand comes back.
-	ensureEvery = time.Minute
+	ensureEvery = 10 * time.Second
 )
 
 // Worker serves one environment.

@@ -2,6 +2,8 @@ package devnet
 
 import (
 	"context"
+	"crypto/sha256"
+	_ "embed" // For visibilityIndexes.
 	"errors"
 	"fmt"
 	"net"
@@ -138,11 +140,12 @@ func (o TemporalOptions) migrate(ctx context.Context, db *pgx.ConnConfig) error 
 	tool := o.Tools[tools.TemporalSQLTool]
 	marker := filepath.Join(o.Dir, "schema")
 	done, _ := os.ReadFile(marker)
+	want := fmt.Sprintf("%s %x", tool, sha256.Sum256([]byte(visibilityIndexes)))
 	missing, err := missingDatabases(ctx, o.DSN, temporalDatabases)
 	if err != nil {
 		return err
 	}
-	if string(done) == tool && len(missing) == 0 {
+	if string(done) == want && len(missing) == 0 {
 		return nil
 	}
 	for name, schema := range temporalDatabases {
@@ -162,8 +165,32 @@ func (o TemporalOptions) migrate(ctx context.Context, db *pgx.ConnConfig) error 
 			return err
 		}
 	}
-	if err := os.WriteFile(marker, []byte(tool), 0o600); err != nil {
+	if err := o.slimVisibility(ctx, db); err != nil {
+		return err
+	}
+	if err := os.WriteFile(marker, []byte(want), 0o600); err != nil {
 		return fmt.Errorf("note Temporal's schema: %w", err)
+	}
+
+	return nil
+}
+
+// visibilityIndexes drops the indexes that nothing here uses.
+//
+//go:embed visibility_indexes.sql
+var visibilityIndexes string
+
+// slimVisibility runs visibilityIndexes.
+func (o TemporalOptions) slimVisibility(ctx context.Context, db *pgx.ConnConfig) error {
+	config := db.Copy()
+	config.Database = "temporal_visibility"
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return fmt.Errorf("connect to Temporal's visibility database: %w", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if _, err := conn.Exec(ctx, visibilityIndexes); err != nil {
+		return fmt.Errorf("drop unused indexes of Temporal's visibility: %w", err)
 	}
 
 	return nil
