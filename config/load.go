@@ -35,7 +35,7 @@ func Given() bool {
 var foreign = []string{
 	EnvFile, "LNTPAY_API_KEY", "LNTPAY_WEBHOOK_SECRET", "LNTPAY_BASE_URL",
 	"LNTPAY_TEST_DATABASE_URL", "LNTPAY_TEST_LOG", "LNTPAY_TOOLS_DIR", "LNTPAY_REGTEST", "LNTPAY_REGTEST_REPORT",
-	"LNTPAY_RECORD_HISTORIES",
+	"LNTPAY_RECORD_HISTORIES", "LNTPAY_FAULTS_SEED",
 }
 
 // Load reads the file (path, or LNTPAY_CONFIG, or none) and the environment

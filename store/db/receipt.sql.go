@@ -106,10 +106,15 @@ func (q *Queries) SuspendReceipts(ctx context.Context, chargeIds []string) ([]st
 }
 
 const uncreditedReceipts = `-- name: UncreditedReceipts :many
-SELECT c.id, c.workspace_id, c.amount_msat
-FROM receipt r JOIN charge c ON c.id = r.charge_id
-WHERE r.next_check_at < now() - make_interval(secs => $1::float8)
-ORDER BY r.next_check_at LIMIT $2
+WITH due AS (
+    SELECT r.node, r.payment_hash FROM receipt r
+    WHERE r.next_check_at < now() - make_interval(secs => $1::float8)
+    ORDER BY r.next_check_at LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+UPDATE receipt r SET next_check_at = now()
+FROM due, charge c
+WHERE r.node = due.node AND r.payment_hash = due.payment_hash AND c.id = r.charge_id
+RETURNING c.id, c.workspace_id, c.amount_msat
 `
 
 type UncreditedReceiptsParams struct {
@@ -123,7 +128,10 @@ type UncreditedReceiptsRow struct {
 	AmountMsat  int64
 }
 
-// Receipts without credit, older than the given age.
+// UncreditedReceipts are receipts without credit that nobody has come back to
+// for the given time. Noting that somebody now does keeps stuck ones from
+// hiding the others behind the limit; one that is just being settled is locked
+// and left alone.
 func (q *Queries) UncreditedReceipts(ctx context.Context, arg UncreditedReceiptsParams) ([]UncreditedReceiptsRow, error) {
 	rows, err := q.db.Query(ctx, uncreditedReceipts, arg.OlderThanS, arg.MaxRows)
 	if err != nil {

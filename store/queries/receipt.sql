@@ -54,9 +54,17 @@ WHERE r.charge_id = ANY(@charge_ids::text[]) AND c.id = r.charge_id AND r.state 
     AND c.status = 'paid'
 RETURNING c.id;
 
--- Receipts without credit, older than the given age.
+-- UncreditedReceipts are receipts without credit that nobody has come back to
+-- for the given time. Noting that somebody now does keeps stuck ones from
+-- hiding the others behind the limit; one that is just being settled is locked
+-- and left alone.
 -- name: UncreditedReceipts :many
-SELECT c.id, c.workspace_id, c.amount_msat
-FROM receipt r JOIN charge c ON c.id = r.charge_id
-WHERE r.next_check_at < now() - make_interval(secs => @older_than_s::float8)
-ORDER BY r.next_check_at LIMIT @max_rows;
+WITH due AS (
+    SELECT r.node, r.payment_hash FROM receipt r
+    WHERE r.next_check_at < now() - make_interval(secs => @older_than_s::float8)
+    ORDER BY r.next_check_at LIMIT @max_rows FOR UPDATE SKIP LOCKED
+)
+UPDATE receipt r SET next_check_at = now()
+FROM due, charge c
+WHERE r.node = due.node AND r.payment_hash = due.payment_hash AND c.id = r.charge_id
+RETURNING c.id, c.workspace_id, c.amount_msat;

@@ -3,6 +3,7 @@
 package docs_test
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -30,30 +31,34 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// settings lists the dotted paths of all settings; production's are sandbox's.
-func settings(of reflect.Type, prefix string) []string {
-	var paths []string
-	for field := range of.Fields() {
+// settings maps the dotted paths of all settings to their defaults as the page
+// writes them; production's are sandbox's.
+func settings(of reflect.Value, prefix string, into map[string]string) {
+	for field, value := range of.Fields() {
 		path := prefix + field.Tag.Get("koanf")
 		switch {
 		case path == "production":
-		case field.Type.Kind() == reflect.Struct:
-			paths = append(paths, settings(field.Type, path+".")...)
+		case value.Kind() == reflect.Struct:
+			settings(value, path+".", into)
+		case value.IsZero() && value.Kind() != reflect.Bool:
+			into[path] = "none"
 		default:
-			paths = append(paths, path)
+			into[path] = fmt.Sprintf("`%v`", value.Interface())
 		}
 	}
-
-	return paths
 }
 
 func TestConfigurationListsEverySetting(t *testing.T) {
 	t.Parallel()
-	var documented []string
-	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\|").FindAllStringSubmatch(read(t, "docs/configuration.md"), -1) {
-		documented = append(documented, row[1])
+	want := map[string]string{}
+	settings(reflect.ValueOf(config.Defaults()), "", want)
+	want["sandbox.migrate_database_url"] = "`database_url`"
+	documented := map[string]string{}
+	row := regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\| ([^|]*) \\|")
+	for _, found := range row.FindAllStringSubmatch(read(t, "docs/configuration.md"), -1) {
+		documented[found[1]] = found[2]
 	}
-	require.ElementsMatch(t, settings(reflect.TypeFor[config.Config](), ""), documented)
+	require.Equal(t, want, documented)
 }
 
 // alerts are the names that activities/alert.go gives to alerts.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -60,10 +61,6 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 func (r *receiver) arrived() (first map[string]time.Time, all, forged int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	first = make(map[string]time.Time, len(r.first))
-	for id, at := range r.first {
-		first[id] = at
-	}
 
-	return first, r.all, r.forged
+	return maps.Clone(r.first), r.all, r.forged
 }

@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -197,7 +198,7 @@ func descendants(t *testing.T, of int) []int {
 		var state string
 		// The name in brackets may hold spaces.
 		_, _ = fmt.Sscan(string(text), &pid)
-		_, _ = fmt.Sscan(string(text[strings.LastIndexByte(string(text), ')')+1:]), &state, &parent)
+		_, _ = fmt.Sscan(string(text[bytes.LastIndexByte(text, ')')+1:]), &state, &parent)
 		children[parent] = append(children[parent], pid)
 	}
 	var all []int

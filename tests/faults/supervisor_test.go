@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,13 +29,7 @@ func killSupervisor(t *testing.T, s *stack, w *workspace, random *rand.Rand) {
 	require.NoError(t, syscall.Kill(s.process.PID(), syscall.SIGKILL))
 	s.process.Stop()
 	require.Eventually(t, func() bool {
-		for _, pid := range children {
-			if runs(pid) {
-				return false
-			}
-		}
-
-		return true
+		return !slices.ContainsFunc(children, runs)
 	}, 10*time.Second, poll, "something outlived its supervisor")
 	t.Logf("%d processes were gone %s after their supervisor", len(children), time.Since(from).Round(time.Millisecond))
 	s.start(t)
