@@ -154,6 +154,9 @@ func keyCommand(s *settings) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd.Context(), s, env, func(ctx context.Context, db *store.Store) error {
 				var expiresAt *time.Time
+				if cmd.Flags().Changed("expires-in") && expiresIn <= 0 {
+					return fmt.Errorf("--expires-in: %s is not in the future", expiresIn)
+				}
 				if expiresIn > 0 {
 					at := time.Now().Add(expiresIn)
 					expiresAt = &at

@@ -97,6 +97,9 @@ func (a *Charges) completeInvoice(ctx context.Context, id string) error {
 	if row.Bolt11 != nil {
 		return nil
 	}
+	if err := a.ours(row); err != nil {
+		return err
+	}
 	invoice, err := a.Node.LookupInvoice(ctx, lightning.Hash(row.PaymentHash))
 	if errors.Is(err, lightning.ErrInvoiceNotFound) {
 		return a.notSettled(ctx, id)
@@ -109,6 +112,16 @@ func (a *Charges) completeInvoice(ctx context.Context, id string) error {
 		ID: id, Bolt11: &invoice.Bolt11, AddIndex: &addIndex, ExpiresAt: &invoice.ExpiresAt,
 	}); err != nil {
 		return fmt.Errorf("store the invoice of %s: %w", id, err)
+	}
+
+	return nil
+}
+
+// ours refuses a charge of another node than the one that this worker serves:
+// what our node says of its invoice means nothing.
+func (a *Charges) ours(row db.Charge) error {
+	if row.Node != a.Node.Name() {
+		return fmt.Errorf("%s is a charge of node %s, this worker serves %s", row.ID, row.Node, a.Node.Name())
 	}
 
 	return nil

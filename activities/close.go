@@ -145,16 +145,22 @@ func (a *Charges) cancelAnswer(row db.Charge, requestID string) (status int32, b
 // and that its receipt is written. An invoice that the node does not have
 // counts as canceled only if the node has not gone back in time.
 func (a *Charges) cancelInvoice(ctx context.Context, row db.Charge) (settled bool, err error) {
+	if err := a.ours(row); err != nil {
+		return false, err
+	}
 	hash := lightning.Hash(row.PaymentHash)
 	err = a.Node.CancelInvoice(ctx, hash)
+	refusedAsSettled := errors.Is(err, lightning.ErrInvoiceSettled)
 	switch {
 	case err == nil:
 		return false, nil
-	case !errors.Is(err, lightning.ErrInvoiceSettled) && !errors.Is(err, lightning.ErrInvoiceNotFound):
+	case !refusedAsSettled && !errors.Is(err, lightning.ErrInvoiceNotFound):
 		return false, fmt.Errorf("cancel invoice: %w", err)
 	}
 	invoice, err := a.Node.LookupInvoice(ctx, hash)
 	switch {
+	case errors.Is(err, lightning.ErrInvoiceNotFound) && refusedAsSettled:
+		return false, errors.New("the node settled the invoice and does not know it")
 	case errors.Is(err, lightning.ErrInvoiceNotFound):
 		return false, a.notRegressed(ctx, row)
 	case err != nil:

@@ -128,6 +128,9 @@ func (a *Charges) inserted(id, keyID string, hash lightning.Hash, judged db.Judg
 // addInvoice makes the node's invoice of a row, or finds the one that an
 // earlier run made.
 func (a *Charges) addInvoice(ctx context.Context, row *db.Charge) (lightning.Invoice, error) {
+	if err := a.ours(*row); err != nil {
+		return lightning.Invoice{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, addInvoiceTimeout)
 	defer cancel()
 	preimage, err := a.Keys.Derive(row.KeyID, a.Store.Environment, row.Node, row.ID)

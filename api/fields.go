@@ -148,15 +148,23 @@ func (f *fields) time(name string) *time.Time {
 	if text == nil || len(f.errors) > before {
 		return nil
 	}
-	at, err := time.Parse(time.RFC3339, *text)
-	if err != nil {
+	at, ok := parseTime(*text)
+	if !ok {
 		f.fail(name, "must be a time as in RFC 3339, such as 2026-01-31T12:00:00Z")
 
 		return nil
 	}
-	at = at.UTC()
 
 	return &at
+}
+
+// parseTime reads an RFC 3339 time as UTC. Where the offset moves it out of
+// the years 0 to 9999 it could not be written again.
+func parseTime(text string) (at time.Time, ok bool) {
+	at, err := time.Parse(time.RFC3339, text)
+	at = at.UTC()
+
+	return at, err == nil && at.Year() >= 0 && at.Year() <= 9999
 }
 
 // wholeNumber is JSON's own grammar of an integer: 1.0 and 1e3 are floats.

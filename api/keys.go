@@ -57,6 +57,11 @@ func (s *Server) createKey(c *call) error {
 			ID: id, WorkspaceID: c.key.workspaceID, Name: request.Name,
 			Scopes: request.Scopes, ExpiresAt: request.ExpiresAt,
 		})
+		// Judged here, by Postgres' clock: a replay must not be judged again.
+		if err == nil && row.ExpiresAt != nil && !row.ExpiresAt.After(row.CreatedAt) {
+			return nil, nil, invalid("Some fields are not valid.",
+				payments.FieldError{Field: "expires_at", Message: "must be in the future"})
+		}
 		object := c.keyOf(row)
 		shown := object
 		shown.Secret = secret
@@ -76,9 +81,6 @@ func parseKeyRequest(body []byte) (keyRequest, error) {
 			f.fail("scopes", "has an unknown scope")
 		}
 		request.Scopes = append(request.Scopes, apikey.Scope(text))
-	}
-	if request.ExpiresAt != nil && !request.ExpiresAt.After(time.Now()) {
-		f.fail("expires_at", "must be in the future")
 	}
 
 	return request, f.result()

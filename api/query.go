@@ -81,14 +81,14 @@ func (q *query) time(name string, fallback time.Time) time.Time {
 	if !present {
 		return fallback
 	}
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
+	at, ok := parseTime(text)
+	if !ok {
 		q.fail(name, "must be a time as in RFC 3339, such as 2026-01-31T12:00:00Z")
 
 		return fallback
 	}
 
-	return at.UTC()
+	return at
 }
 
 // oneOf returns one of the choices, or the fallback.

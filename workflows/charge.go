@@ -177,10 +177,12 @@ func (r *chargeRun) step(ctx workflow.Context) (done bool, err error) {
 func (r *chargeRun) act(ctx workflow.Context, activity, doing string) error {
 	r.say(ctx, doing)
 	var state ChargeState
+	before := r.state
 	err := workflow.ExecuteLocalActivity(withLocal(ctx, doing), activity, r.chargeID).Get(ctx, &state)
 	switch {
 	case err == nil:
-		r.state, r.pause = &state, minPause
+		r.learn(before, &state)
+		r.pause = minPause
 
 		return nil
 	case isErrType(err, ErrTypeRowMissing), temporal.IsCanceledError(err):
@@ -191,6 +193,15 @@ func (r *chargeRun) act(ctx workflow.Context, activity, doing string) error {
 	r.pause = min(2*r.pause, maxPause)
 
 	return err
+}
+
+// learn keeps what an activity said of the row. If another said something
+// meanwhile, nobody knows which of them looked later: the row is looked at.
+func (r *chargeRun) learn(before, state *ChargeState) {
+	if r.state != before {
+		state = nil
+	}
+	r.state = state
 }
 
 // sleep waits for the timer, a nudge, or an update to have acted on the row.
@@ -236,14 +247,15 @@ func (r *chargeRun) serve(ctx workflow.Context, doing, activity string, in any, 
 	r.say(ctx, doing)
 	for {
 		var state ChargeState
+		before := r.state
 		err := workflow.ExecuteLocalActivity(withLocal(ctx, doing), activity, in).Get(ctx, &state)
 		if err == nil {
-			r.state = &state
+			r.learn(before, &state)
 
 			return nil
 		}
 		r.state = nil
-		if isErrType(err, ErrTypeOutcomeUnknown) || temporal.IsCanceledError(err) || workflow.Now(ctx).After(startBy) {
+		if isErrType(err, ErrTypeOutcomeUnknown) || isErrType(err, ErrTypeRowMissing) || temporal.IsCanceledError(err) || workflow.Now(ctx).After(startBy) {
 			return temporal.NewNonRetryableApplicationError("outcome unknown", ErrTypeOutcomeUnknown, nil)
 		}
 		if err := workflow.Sleep(ctx, openPause); err != nil {

@@ -45,8 +45,10 @@ func Sweeper(ctx workflow.Context, in NodeInput) error {
 		},
 	}
 	ctx = workflow.WithActivityOptions(ctx, options)
-	// The list may be long: as long as pages come, it goes on.
+	// The list may be long: as long as pages come, it goes on. But a list that
+	// cannot be read must not end the sweeps of the rows.
 	options.StartToCloseTimeout, options.HeartbeatTimeout = time.Hour, 30*time.Second
+	options.ScheduleToCloseTimeout = time.Hour
 	node := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), ActivitySweepNode, in)
 	for range sweepsPerRun {
 		if err := workflow.ExecuteActivity(ctx, ActivitySweepRows).Get(ctx, nil); err != nil {
@@ -56,7 +58,7 @@ func Sweeper(ctx workflow.Context, in NodeInput) error {
 			return err
 		}
 	}
-	if err := node.Get(ctx, nil); err != nil {
+	if err := node.Get(ctx, nil); temporal.IsCanceledError(err) {
 		return err
 	}
 

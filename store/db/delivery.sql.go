@@ -144,11 +144,17 @@ func (q *Queries) MakeDeliveryDue(ctx context.Context, arg MakeDeliveryDueParams
 }
 
 const overdueDeliveries = `-- name: OverdueDeliveries :many
-SELECT id FROM delivery WHERE next_check_at < now() - interval '60 seconds'
-ORDER BY next_check_at LIMIT $1
+UPDATE delivery SET next_check_at = now()
+WHERE id IN (
+    SELECT d.id FROM delivery d WHERE d.next_check_at < now() - interval '60 seconds'
+    ORDER BY d.next_check_at LIMIT $1 FOR UPDATE SKIP LOCKED
+)
+RETURNING id
 `
 
 // OverdueDeliveries are those that somebody should have come back to (rule R6).
+// Bumping next_check_at keeps stuck ones from hiding the others behind the
+// limit.
 func (q *Queries) OverdueDeliveries(ctx context.Context, maxRows int32) ([]string, error) {
 	rows, err := q.db.Query(ctx, overdueDeliveries, maxRows)
 	if err != nil {

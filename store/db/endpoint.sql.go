@@ -149,6 +149,8 @@ UPDATE webhook_endpoint SET
     url = coalesce($1, url),
     events = coalesce($2::text[], events),
     status = coalesce($3, status),
+    -- Enabled again is a fresh start: old failures must not disable it at once.
+    failing_since = CASE WHEN status = 'disabled' THEN NULL ELSE failing_since END,
     description = CASE WHEN $4::bool THEN $5 ELSE description END
 WHERE id = $6 AND workspace_id = $7 AND deleted_at IS NULL
 RETURNING id, workspace_id, url, events, description, status, secret_sealed, previous_secret_sealed, previous_secret_until, created_at, deleted_at, failing_since

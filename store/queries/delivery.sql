@@ -64,9 +64,15 @@ WHERE id = @id AND status = 'enabled' AND deleted_at IS NULL
 RETURNING *;
 
 -- OverdueDeliveries are those that somebody should have come back to (rule R6).
+-- Bumping next_check_at keeps stuck ones from hiding the others behind the
+-- limit.
 -- name: OverdueDeliveries :many
-SELECT id FROM delivery WHERE next_check_at < now() - interval '60 seconds'
-ORDER BY next_check_at LIMIT @max_rows;
+UPDATE delivery SET next_check_at = now()
+WHERE id IN (
+    SELECT d.id FROM delivery d WHERE d.next_check_at < now() - interval '60 seconds'
+    ORDER BY d.next_check_at LIMIT @max_rows FOR UPDATE SKIP LOCKED
+)
+RETURNING id;
 
 -- MakeDeliveryDue is a redelivery: whatever became of it, the next attempt is
 -- now. The schedule goes on from the attempts made; past its end there is one

@@ -19,6 +19,8 @@ UPDATE webhook_endpoint SET
     url = coalesce(sqlc.narg(url), url),
     events = coalesce(sqlc.narg(events)::text[], events),
     status = coalesce(sqlc.narg(status), status),
+    -- Enabled again is a fresh start: old failures must not disable it at once.
+    failing_since = CASE WHEN status = 'disabled' THEN NULL ELSE failing_since END,
     description = CASE WHEN @set_description::bool THEN sqlc.narg(description) ELSE description END
 WHERE id = @id AND workspace_id = @workspace_id AND deleted_at IS NULL
 RETURNING *;
