@@ -24,14 +24,14 @@ func main() {
 	}
 }
 
-// settings reads the configuration of whichever command runs. Inside a
-// repository whose development stack is running, that stack's settings are the
-// defaults.
+// settings reads the configuration of whichever command runs.
 type settings struct{ file string }
 
+// load reads the settings. Where none are given and the command runs inside a
+// repository whose development stack is up, they are that stack's.
 func (s *settings) load() (*config.Config, error) {
-	if s.file == "" && os.Getenv(config.EnvFile) == "" {
-		if err := error(nil); err != nil {
+	if s.file == "" && !config.Given() {
+		if err := devnet.AdoptEnvironment(); err != nil {
 			return nil, err
 		}
 	}

@@ -173,7 +173,7 @@ func (a *Charges) finish(ctx context.Context, row *db.Charge, invoice lightning.
 	}
 	created, addIndex := int32(http.StatusCreated), int64(invoice.AddIndex)
 	status, err := a.Store.FinishOpening(ctx, db.FinishOpeningParams{
-		ID: row.ID, Bolt11: &invoice.Bolt11, AddIndex: &addIndex, ExpiresAt: &invoice.ExpiresAt,
+		ID: row.ID, Bolt11: &invoice.Bolt11, AddIndex: &addIndex, ExpiresAt: invoice.ExpiresAt,
 		Warnings: charge.Warnings, AnswerStatus: &created, Answer: body,
 	})
 	if err != nil {

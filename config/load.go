@@ -22,6 +22,15 @@ const EnvFile = "LNTPAY_CONFIG"
 
 const envPrefix = "LNTPAY_"
 
+// Given reports whether the environment names a file or any setting.
+func Given() bool {
+	return slices.ContainsFunc(os.Environ(), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+
+		return name == EnvFile || (strings.HasPrefix(name, envPrefix) && !slices.Contains(foreign, name))
+	})
+}
+
 // foreign are LNTPAY_ variables that belong to others: the SDKs and the tests.
 var foreign = []string{
 	EnvFile, "LNTPAY_API_KEY", "LNTPAY_WEBHOOK_SECRET", "LNTPAY_BASE_URL",

@@ -3,6 +3,10 @@
 // authenticates; the calls that move money use the raw gRPC stubs, because
 // lndclient drops fields and merges errors that must stay apart.
 //
+// Connect gives a Node on a real lnd. A KeyRing derives the preimages of
+// charges, so that AddInvoice can be repeated. Package lightningtest has a
+// Node in memory, and the conformance suite that both of them pass.
+//
 // No SQL and no Temporal here. No text from lnd leaves this package as an
 // answer: callers get the sentinel errors below or an error that means
 // "unknown".

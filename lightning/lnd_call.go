@@ -79,16 +79,16 @@ type stubs struct {
 	invoices  invoicesrpc.InvoicesClient
 }
 
-// call runs one unary call under the bound and its own deadline. lndclient's
-// RawClientWithMacAuth does not apply its timeout, whatever its comment says.
-// Waiting for a turn counts against the caller's deadline only.
+// call runs one unary call under the bound and its own deadline, which the
+// wait for a turn counts against. lndclient's RawClientWithMacAuth does not
+// apply its timeout, whatever its comment says.
 func (n *lnd) call(ctx context.Context, timeout time.Duration, do func(context.Context, stubs) error) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	if err := n.calls.Acquire(ctx, 1); err != nil {
 		return err
 	}
 	defer n.calls.Release(1)
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
 
 	// Both clients use the same custom macaroon: attach it once.
 	ctx, _, lightning := n.services.Client.RawClientWithMacAuth(ctx)

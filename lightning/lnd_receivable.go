@@ -59,9 +59,6 @@ func (n *lnd) ReceivableMsat(ctx context.Context) (payments.Msat, error) {
 
 // readReceivable asks lnd.
 func (n *lnd) readReceivable(ctx context.Context) (payments.Msat, error) {
-	// The callers' deadlines are gone here, also from the wait for a turn.
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	var answer *lnrpc.ListChannelsResponse
 	err := n.call(ctx, callTimeout, func(ctx context.Context, lnd stubs) (err error) {
 		answer, err = lnd.lightning.ListChannels(ctx, &lnrpc.ListChannelsRequest{ActiveOnly: true})

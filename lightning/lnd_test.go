@@ -166,6 +166,32 @@ func TestStopEndsStream(t *testing.T) {
 	require.Equal(t, next.PaymentHash, again.Next().PaymentHash)
 }
 
+// TestIdleStreamHasNoHeader pins why onOpen cannot wait for the stream's
+// header: lnd sends it with the first message, here that of an added invoice.
+func TestIdleStreamHasNoHeader(t *testing.T) {
+	net := regtest.Shared(t)
+	stream, err := net.Merchant.Lightning.SubscribeInvoices(t.Context(), &lnrpc.InvoiceSubscription{})
+	require.NoError(t, err)
+	header := make(chan error, 1)
+	go func() {
+		_, err := stream.Header()
+		header <- err
+	}()
+	select {
+	case err := <-header:
+		t.Fatalf("a header of an idle stream (%v): onOpen can wait for it now", err)
+	case <-time.After(time.Second): // Nothing to wait for: absence is the point.
+	}
+	_, err = net.Merchant.Lightning.AddInvoice(t.Context(), &lnrpc.Invoice{ValueMsat: 1000})
+	require.NoError(t, err)
+	select {
+	case err := <-header:
+		require.NoError(t, err)
+	case <-time.After(watchLimit):
+		t.Fatal("no header with the first message either")
+	}
+}
+
 // TestPauseEndsStream is the half-open connection: the kernel acknowledges,
 // lnd says nothing, and only the watchdog sees it.
 func TestPauseEndsStream(t *testing.T) {

@@ -40,8 +40,9 @@ type Spec struct {
 	ReadyWithin time.Duration
 	// Keep restarts the program whenever it ends.
 	Keep bool
-	// Changed is told about every start, from the goroutine that runs it.
-	Changed func(pid int)
+	// Changed is told about every start, from the goroutine that runs it, and
+	// why the run before it ended; that is nil at the first start.
+	Changed func(pid int, why error)
 }
 
 // Delays between two starts of a program that keeps dying. One that ran for
@@ -256,9 +257,10 @@ func (p *Process) start() (<-chan error, *exec.Cmd, error) {
 	}
 	p.mu.Lock()
 	p.pid = cmd.Process.Pid
+	why := p.err
 	p.mu.Unlock()
 	if p.spec.Changed != nil {
-		p.spec.Changed(cmd.Process.Pid)
+		p.spec.Changed(cmd.Process.Pid, why)
 	}
 
 	return exit, cmd, nil
@@ -276,8 +278,8 @@ func (p *Process) end(cmd *exec.Cmd, exit <-chan error) {
 		<-exit
 	}
 	p.mu.Lock()
-	p.pid = 0
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	p.pid, p.err = 0, errors.New("it was stopped")
 }
 
 // ended notes that the program ended without being asked to.

@@ -343,7 +343,7 @@ func (s *stack) begin(spec Spec) (*Process, error) {
 	if err := rotateLog(spec.Log); err != nil {
 		return nil, err
 	}
-	spec.Changed = func(pid int) { s.changed(spec.Name, pid) }
+	spec.Changed = func(pid int, why error) { s.changed(spec.Name, pid, why) }
 	process := launch(spec)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -353,14 +353,14 @@ func (s *stack) begin(spec Spec) (*Process, error) {
 }
 
 // changed notes the process id of a program that was started or restarted.
-func (s *stack) changed(name string, pid int) {
+func (s *stack) changed(name string, pid int, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.json.Processes[name] = pid
 	if !s.live {
 		return
 	}
-	s.say("%s ended and was started again (process %d); see %s", name, pid, s.state.log(name))
+	s.say("%s ended (%v) and was started again as process %d; its log is %s", name, why, pid, s.state.log(name))
 	if err := writeJSON(s.state.path("dev.json"), s.json); err != nil {
 		s.say("%v", err)
 	}

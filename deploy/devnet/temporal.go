@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
 	"github.com/lntpay/lntpay/deploy/devnet/tools"
@@ -203,8 +204,7 @@ func runSQLTool(ctx context.Context, tool string, db *pgx.ConnConfig, database s
 	return nil
 }
 
-// temporalHealthy reports whether a frontend serves. The system namespace is
-// read too: that goes through to the database.
+// temporalHealthy reports whether a server takes work.
 func temporalHealthy(ctx context.Context, addr string) error {
 	// A dial that fails costs less than a gRPC client that retries with backoff.
 	var dialer net.Dialer
@@ -220,6 +220,13 @@ func temporalHealthy(ctx context.Context, addr string) error {
 	defer temporal.Close()
 	if _, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
 		return fmt.Errorf("check health: %w", err)
+	}
+	// A frontend calls itself healthy before it has found the history service.
+	// That a workflow does not exist is what history says.
+	_, err = temporal.DescribeWorkflowExecution(ctx, "lntpay-probe", "")
+	var missing *serviceerror.NotFound
+	if !errors.As(err, &missing) {
+		return fmt.Errorf("ask the history service: %w", err)
 	}
 
 	return nil

@@ -75,6 +75,10 @@ func (u *User) dataDir(state, name string) (string, error) {
 	if u != nil && !u.canReach(state) {
 		sum := sha256.Sum256([]byte(state))
 		folder = filepath.Join(systemStateDir, hex.EncodeToString(sum[:8]), name)
+		// What lies there without a record is of a state folder that was removed.
+		if err := os.RemoveAll(folder); err != nil {
+			return "", fmt.Errorf("remove the data of a removed state folder: %w", err)
+		}
 	}
 	if err := os.WriteFile(record, []byte(folder), 0o600); err != nil {
 		return "", fmt.Errorf("record where %s keeps its data: %w", name, err)

@@ -122,9 +122,9 @@ WITH answered AS (
     UPDATE claim SET answer_status = $6, answer = $7, answered_at = now()
     WHERE resource_id = $5 AND answer IS NULL
 )
-UPDATE charge SET bolt11 = $1, add_index = $2, expires_at = $3, warnings = $4,
+UPDATE charge SET bolt11 = $1, add_index = $2, expires_at = $3::timestamptz, warnings = $4,
     status = CASE WHEN status = 'creating' THEN 'pending' ELSE status END,
-    next_check_at = CASE WHEN status IN ('creating', 'pending') THEN $3 ELSE NULL END
+    next_check_at = CASE WHEN status IN ('creating', 'pending') THEN $3::timestamptz ELSE NULL END
 WHERE id = $5
 RETURNING status
 `
@@ -132,7 +132,7 @@ RETURNING status
 type FinishOpeningParams struct {
 	Bolt11       *string
 	AddIndex     *int64
-	ExpiresAt    *time.Time
+	ExpiresAt    time.Time
 	Warnings     []string
 	ID           string
 	AnswerStatus *int32

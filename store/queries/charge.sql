@@ -35,9 +35,9 @@ WITH answered AS (
     UPDATE claim SET answer_status = @answer_status, answer = @answer, answered_at = now()
     WHERE resource_id = @id AND answer IS NULL
 )
-UPDATE charge SET bolt11 = @bolt11, add_index = @add_index, expires_at = @expires_at, warnings = @warnings,
+UPDATE charge SET bolt11 = @bolt11, add_index = @add_index, expires_at = @expires_at::timestamptz, warnings = @warnings,
     status = CASE WHEN status = 'creating' THEN 'pending' ELSE status END,
-    next_check_at = CASE WHEN status IN ('creating', 'pending') THEN @expires_at ELSE NULL END
+    next_check_at = CASE WHEN status IN ('creating', 'pending') THEN @expires_at::timestamptz ELSE NULL END
 WHERE id = @id
 RETURNING status;
 

@@ -33,6 +33,7 @@ type containers struct {
 	docker  *testcontainers.DockerClient
 	network *testcontainers.DockerNetwork
 	labels  map[string]string
+	started roster
 	// context is the folder with the Dockerfile and the binaries.
 	context string
 	// tag is the digest of the image's content: tests of two versions may
@@ -76,11 +77,14 @@ func (h *containers) open(ctx context.Context, binaries map[string]string) (err 
 	if err := removeLeftovers(ctx, h.docker.Client, h.labels); err != nil {
 		return fmt.Errorf("remove what a killed test left: %w", err)
 	}
-	if err := h.prepare(binaries); err != nil {
+	if h.tag, err = digest(binaries); err != nil {
 		return err
 	}
-	_, err = h.docker.ImageInspect(ctx, h.image())
-	h.built = err == nil
+	if _, err := h.docker.ImageInspect(ctx, h.image()); err == nil {
+		h.built = true
+	} else if err := h.prepare(binaries); err != nil {
+		return err
+	}
 	h.network, err = tcnetwork.New(ctx, tcnetwork.WithLabels(h.labels))
 
 	return err
@@ -89,25 +93,36 @@ func (h *containers) open(ctx context.Context, binaries map[string]string) (err 
 // image is the name with the tag.
 func (h *containers) image() string { return repository + ":" + h.tag }
 
-// prepare puts the build context together, and the tag.
+// digest names the image's content.
+func digest(binaries map[string]string) (string, error) {
+	sum := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(binaries)) {
+		content, err := os.ReadFile(binaries[name])
+		if err != nil {
+			return "", err
+		}
+		sum.Write(fmt.Appendf(nil, "%s %d\n", name, len(content)))
+		sum.Write(content)
+	}
+	sum.Write([]byte(dockerfile))
+
+	return hex.EncodeToString(sum.Sum(nil)[:8]), nil
+}
+
+// prepare puts the build context together.
 func (h *containers) prepare(binaries map[string]string) error {
 	if err := os.MkdirAll(h.context, 0o700); err != nil {
 		return err
 	}
-	digest := sha256.New()
-	for _, name := range slices.Sorted(maps.Keys(binaries)) {
-		content, err := os.ReadFile(binaries[name])
+	for name, path := range binaries {
+		content, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(digest, "%s %d\n", name, len(content))
-		digest.Write(content)
 		if err := os.WriteFile(filepath.Join(h.context, name), content, 0o700); err != nil {
 			return err
 		}
 	}
-	fmt.Fprint(digest, dockerfile)
-	h.tag = hex.EncodeToString(digest.Sum(nil)[:8])
 
 	return os.WriteFile(filepath.Join(h.context, "Dockerfile"), []byte(dockerfile), 0o600)
 }
@@ -122,8 +137,7 @@ func (h *containers) place(name string, ports ...string) (place, error) {
 }
 
 // run creates and starts a container. The first one builds the image unless
-// the daemon has it. The network is opened for one caller at a time until
-// then: btcd comes alone.
+// the daemon has it: btcd, which starts alone, so that nobody races it.
 func (h *containers) run(ctx context.Context, at place, what program) (machine, error) {
 	request := testcontainers.ContainerRequest{
 		Labels:         h.labels,
@@ -155,16 +169,22 @@ func (h *containers) run(ctx context.Context, at place, what program) (machine, 
 	created, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{
 		ContainerRequest: request, Started: true, Logger: quiet{},
 	})
+	b := &box{at: at, docker: h.docker, container: created}
+	if created != nil {
+		// It may exist although it does not run.
+		h.started.add(b)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("container %s: %w", at.name, err)
 	}
 	h.built = true
 
-	return &box{at: at, docker: h.docker, container: created}, nil
+	return b, nil
 }
 
 func (h *containers) close(ctx context.Context) error {
-	return errors.Join(h.network.Remove(ctx), h.docker.Close())
+	// The network goes last: it cannot while containers are on it.
+	return errors.Join(h.started.remove(ctx), h.network.Remove(ctx), h.docker.Close())
 }
 
 // quiet drops testcontainers' own log lines.
@@ -177,6 +197,7 @@ type box struct {
 	at        place
 	docker    *testcontainers.DockerClient
 	container testcontainers.Container
+	removed   bool
 }
 
 func (b *box) start(ctx context.Context) error { return b.container.Start(ctx) }
@@ -230,5 +251,10 @@ func (b *box) tail(ctx context.Context) string {
 }
 
 func (b *box) remove(ctx context.Context) error {
+	if b.removed {
+		return nil
+	}
+	b.removed = true
+
 	return b.container.Terminate(ctx, testcontainers.StopTimeout(0))
 }

@@ -2,8 +2,11 @@ package regtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"sync"
 )
 
 // place is where a program runs, known before it starts, since programs name
@@ -58,7 +61,7 @@ type machine interface {
 	read(ctx context.Context, path string) ([]byte, error)
 	// tail gives the end of its output.
 	tail(ctx context.Context) string
-	// remove ends it and drops its data.
+	// remove ends it and drops its data; a second time does nothing.
 	remove(ctx context.Context) error
 }
 
@@ -66,7 +69,33 @@ type machine interface {
 type host interface {
 	place(name string, ports ...string) (place, error)
 	run(ctx context.Context, at place, what program) (machine, error)
+	// close removes every machine, also one whose start failed.
 	close(ctx context.Context) error
+}
+
+// roster is a host's list of what it has started.
+type roster struct {
+	mu       sync.Mutex
+	machines []machine
+}
+
+func (r *roster) add(m machine) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.machines = append(r.machines, m)
+}
+
+// remove removes them all, the last one first.
+func (r *roster) remove(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var failed []error
+	for _, m := range slices.Backward(r.machines) {
+		failed = append(failed, m.remove(ctx))
+	}
+	r.machines = nil
+
+	return errors.Join(failed...)
 }
 
 // freePorts picks ports that nobody listens on. They could be taken before

@@ -195,16 +195,9 @@ func (n *Net) Close() error {
 	defer cancel()
 	var failed []error
 	for _, node := range []*Lnd{n.Merchant, n.Payer} {
-		if node == nil {
-			continue
-		}
-		if node.conn != nil {
+		if node != nil && node.conn != nil {
 			failed = append(failed, node.conn.Close())
 		}
-		failed = append(failed, node.remove(ctx))
-	}
-	if n.chain != nil && n.chain.machine != nil {
-		failed = append(failed, n.chain.remove(ctx))
 	}
 	if n.host != nil {
 		failed = append(failed, n.host.close(ctx))

@@ -19,7 +19,8 @@ const tailBytes = 4096
 
 // processes runs programs as children of the test, each in a folder below dir.
 type processes struct {
-	dir string
+	dir     string
+	started roster
 }
 
 func (h *processes) place(name string, ports ...string) (place, error) {
@@ -43,11 +44,15 @@ func (h *processes) run(ctx context.Context, at place, what program) (machine, e
 		}
 	}
 	p := &process{at: at, what: what}
+	if err := p.start(ctx); err != nil {
+		return nil, err
+	}
+	h.started.add(p)
 
-	return p, p.start(ctx)
+	return p, nil
 }
 
-func (h *processes) close(context.Context) error { return nil }
+func (h *processes) close(ctx context.Context) error { return h.started.remove(ctx) }
 
 // process is a machine without a container.
 type process struct {

@@ -24,11 +24,18 @@ type patch struct{ file, from, to string }
 // does not get over a chain that became shorter. Writing every change out at
 // once is made affordable by leaving the sync to the kernel: the chain survives
 // kill -9, though not a power failure.
+//
+// It also insists on a folder in the home that /etc/passwd names, which system
+// users do not have; $HOME, which the stack sets, is enough.
 func btcdPatches() []patch {
 	return []patch{
 		{file: "btcd.go", from: "\tremoveRegressionDB(dbPath)\n", to: "\t_ = removeRegressionDB // keep the chain\n"},
 		{file: "database/ffldb/dbcache.go", from: "defaultFlushSecs = 300", to: "defaultFlushSecs = 0"},
 		{file: "database/ffldb/db.go", from: "ErrorIfExist: create,", to: "ErrorIfExist: create, NoSync: true,"},
+		{
+			file: "config.go", from: `btcutil.AppDataDir("btcd", false)`,
+			to: `filepath.Join(os.Getenv("HOME"), ".btcd")`,
+		},
 		{file: "database/ffldb/blockio.go", from: "err := wc.curFile.file.Sync(); err", to: "err := error(nil); err"},
 	}
 }
