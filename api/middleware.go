@@ -61,3 +61,15 @@ func (s *Server) observe(c *gin.Context) {
 	defer func() { s.metrics.observe(c, time.Since(started)) }()
 	c.Next()
 }
+
+// limitBodyTime gives a body a deadline; readBody lifts it when all is there.
+func limitBodyTime(c *gin.Context) {
+	if c.Request.Body != nil && c.Request.Body != http.NoBody {
+		setReadDeadline(c, time.Now().Add(bodyTimeout))
+	}
+}
+
+// setReadDeadline sets the connection's; a test's recorder has none.
+func setReadDeadline(c *gin.Context, at time.Time) {
+	_ = http.NewResponseController(c.Writer).SetReadDeadline(at)
+}

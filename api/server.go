@@ -163,7 +163,10 @@ func (s *Server) watch(ctx context.Context) {
 
 func (s *Server) httpServer(handler http.Handler) *http.Server {
 	return &http.Server{
-		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: bodyTimeout,
+		// No ReadTimeout: it would run on after the body was read and cut off
+		// long-polls, since net/http keeps reading to notice a client leave.
+		// limitBodyTime has its place.
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}

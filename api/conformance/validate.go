@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 
 	"github.com/pb33f/libopenapi"
@@ -72,8 +73,10 @@ func Validate(request *http.Request, requestBody []byte, response *http.Response
 // judge lets pass the two answers that no path describes: there is no such
 // path, and not with this method.
 func judge(request *http.Request, response *http.Response, body []byte, problems []*validation.ValidationError) error {
+	// The validator reads a path with a trailing slash as the one without.
+	slashed := strings.HasSuffix(request.URL.Path, "/")
 	for _, problem := range problems {
-		unknownPath := problem.IsPathMissingError() && response.StatusCode == http.StatusNotFound
+		unknownPath := (problem.IsPathMissingError() || slashed) && response.StatusCode == http.StatusNotFound
 		unknownMethod := problem.IsOperationMissingError() && response.StatusCode == http.StatusMethodNotAllowed
 		if unknownPath || unknownMethod {
 			return isProblem(request, response, body)
