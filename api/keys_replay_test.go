@@ -16,10 +16,10 @@ func TestCreateKeyIsReplayedAfterItsExpiry(t *testing.T) {
 	body := fmt.Sprintf(`{"name":"n","scopes":["charges:read"],"expires_at":%q}`,
 		time.Now().Add(1500*time.Millisecond).UTC().Format(time.RFC3339Nano))
 	first := b.post("/v1/keys", body, idempotent("k"))
-	require.Equal(t, http.StatusCreated, first.status, string(first.body))
+	require.Equal(t, http.StatusCreated, first.status, first.body)
 	time.Sleep(1600 * time.Millisecond)
 	again := b.post("/v1/keys", body, idempotent("k"))
-	require.Equal(t, http.StatusCreated, again.status, string(again.body))
+	require.Equal(t, http.StatusCreated, again.status, again.body)
 	require.Equal(t, http.StatusBadRequest, b.post("/v1/keys", body, idempotent("other")).status)
 	for _, at := range []string{"0000-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"} {
 		require.Equal(t, http.StatusBadRequest,

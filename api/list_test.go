@@ -132,7 +132,7 @@ func TestBalanceAndTransfers(t *testing.T) {
 		b.charges.pay(t, id, payments.Msat(i+1)*1000)
 	}
 	available, locked, pending = balance()
-	require.EqualValues(t, []float64{10_000, 0, 5000}, []float64{available, locked, pending})
+	require.Equal(t, []float64{10_000, 0, 5000}, []float64{available, locked, pending})
 
 	var sequences []float64
 	for path := "/v1/ledger/transfers?limit=3"; path != ""; {

@@ -255,7 +255,9 @@ func (r *chargeRun) serve(ctx workflow.Context, doing, activity string, in any, 
 			return nil
 		}
 		r.state = nil
-		if isErrType(err, ErrTypeOutcomeUnknown) || isErrType(err, ErrTypeRowMissing) || temporal.IsCanceledError(err) || workflow.Now(ctx).After(startBy) {
+		undecided := isErrType(err, ErrTypeOutcomeUnknown) || isErrType(err, ErrTypeRowMissing) ||
+			temporal.IsCanceledError(err) || workflow.Now(ctx).After(startBy)
+		if undecided {
 			return temporal.NewNonRetryableApplicationError("outcome unknown", ErrTypeOutcomeUnknown, nil)
 		}
 		if err := workflow.Sleep(ctx, openPause); err != nil {
