@@ -68,7 +68,9 @@ func (s *stack) banner() {
 			fmt.Sprintf("  curl -s %s/v1/charges -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' -d '{\"amount_sats\":1000}'",
 				s.json.APIURL, key),
 			"  "+program+" dev pay <bolt11>",
-			fmt.Sprintf("  curl -s %s/v1/balance -H 'Authorization: Bearer %s'", s.json.APIURL, key))
+			fmt.Sprintf("  curl -s %s/v1/balance -H 'Authorization: Bearer %s'", s.json.APIURL, key),
+			"\nTo see the signed webhook, run this in another terminal first:\n",
+			"  "+program+" dev listen")
 	}
 	s.say("%s\n\nCtrl-C stops everything; the state stays in %s.", strings.Join(lines, "\n"), s.state.dir)
 }
