@@ -30,6 +30,7 @@ const (
 	AlertPaidAfterClose     = "paid_after_close"
 	AlertSecondReceipt      = "second_receipt"
 	AlertReceiptUnexplained = "receipt_unexplained"
+	AlertSettledForNothing  = "settled_for_nothing"
 	AlertNodeRegressed      = "node_regressed"
 	AlertHashMismatch       = "payment_hash_mismatch"
 )

@@ -89,6 +89,9 @@ func (a *Charges) judgeCancel(ctx context.Context, in workflows.CancelCharge) (a
 		if err != nil {
 			return fmt.Errorf("lock claim %s: %w", in.ClaimID, err)
 		}
+		if !asksFor(claim.Request, in.ChargeID) {
+			return a.rowMissing(ctx, in.ClaimID)
+		}
 		if row, err = q.GetCharge(ctx, in.ChargeID); errors.Is(err, pgx.ErrNoRows) {
 			return a.rowMissing(ctx, in.ChargeID)
 		} else if err != nil {
@@ -113,6 +116,18 @@ func (a *Charges) judgeCancel(ctx context.Context, in workflows.CancelCharge) (a
 	})
 
 	return answered, row, err
+}
+
+// asksFor reports whether the claim of a cancel is about this charge. The
+// message only brings two ids (rule R3): that one may end the other is in the
+// claim, or a message from nowhere could close any charge of a workspace and
+// freeze the answer into any claim.
+func asksFor(request []byte, chargeID string) bool {
+	var asked struct {
+		ChargeID string `json:"charge_id"`
+	}
+
+	return json.Unmarshal(request, &asked) == nil && asked.ChargeID == chargeID
 }
 
 // cancelAnswer is the answer that a row gives by itself; no body means that

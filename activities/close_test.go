@@ -334,6 +334,24 @@ func TestCancelOfAnotherWorkspace(t *testing.T) {
 	require.Zero(t, w.node.Calls(lightningtest.CancelInvoice))
 }
 
+// A claim ends the charge that it was made for and no other of its workspace,
+// and the claim of another POST ends none.
+func TestCancelOfAnotherCharge(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.opened(t)
+	in := w.cancelOrder(t, w.opened(t))
+	opening := w.order(t)
+	for _, claimID := range []string{in.ClaimID, opening.ChargeID} {
+		_, err := w.CancelCharge(t.Context(), workflows.CancelCharge{ChargeID: id, ClaimID: claimID, StartBy: in.StartBy})
+		requireErrType(t, err, workflows.ErrTypeRowMissing)
+		status, _ := w.answer(t, claimID)
+		require.Zero(t, status)
+	}
+	require.Equal(t, payments.ChargePending, w.status(t, id))
+	require.Zero(t, w.node.Calls(lightningtest.CancelInvoice))
+}
+
 func TestCancelManyAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

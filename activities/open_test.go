@@ -140,6 +140,22 @@ func TestOpenWarnings(t *testing.T) {
 	w.created(t, in.ChargeID)
 }
 
+// A second run may see another liquidity: the row keeps the warnings that the
+// frozen answer names.
+func TestOpenKeepsItsWarnings(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.node.SetReceivable(amount - 1)
+	id := w.opened(t)
+	row := w.row(t, id)
+	status, err := w.Store.FinishOpening(t.Context(), db.FinishOpeningParams{
+		ID: id, Bolt11: row.Bolt11, AddIndex: row.AddIndex, ExpiresAt: *row.ExpiresAt, Warnings: []string{},
+	})
+	require.NoError(t, err)
+	require.EqualValues(t, payments.ChargePending, status)
+	require.Equal(t, []string{payments.WarningInsufficientInbound}, w.row(t, id).Warnings)
+}
+
 func TestOpenAnswered(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/lntpay/lntpay/ledger"
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store"
 )
@@ -33,9 +36,14 @@ type Settler struct {
 }
 
 type settleJob struct {
+	// ctx is the caller's: who has gone needs no transaction any more.
+	ctx  context.Context //nolint:containedctx // The job is the call.
 	id   string
 	done chan error
 }
+
+// answer ends the job; its caller may be gone.
+func (j settleJob) answer(err error) { j.done <- err }
 
 type settleMetrics struct {
 	batch               prometheus.Histogram
@@ -69,7 +77,7 @@ func NewSettler(s *store.Store, alerts *Alerts, registry prometheus.Registerer) 
 // Settle credits one charge if it has a receipt, and returns when the
 // transaction that did it is committed. An error means "unknown": call again.
 func (s *Settler) Settle(ctx context.Context, id string) error {
-	job := settleJob{id: id, done: make(chan error, 1)}
+	job := settleJob{ctx: ctx, id: id, done: make(chan error, 1)}
 	select {
 	case s.queue <- job:
 	case <-ctx.Done():
@@ -112,9 +120,13 @@ func (s *Settler) fill(first settleJob) []settleJob {
 	return batch
 }
 
-// settle runs one batch. If a batch fails, each of its charges is tried alone,
-// so that one bad row cannot hold back its neighbours.
+// settle runs one batch. If a batch fails for what is in a row, each of its
+// charges is tried alone, so that one bad row cannot hold back its neighbours.
+// If it fails for anything else, a locked row or Postgres away, trying alone
+// would fail as slowly as many times and hold back everybody: all get the
+// error, and their runs pause and come again.
 func (s *Settler) settle(ctx context.Context, batch []settleJob) {
+	batch = waiting(batch)
 	ids := make([]string, 0, len(batch))
 	seen := map[string]bool{}
 	for _, job := range batch {
@@ -123,18 +135,58 @@ func (s *Settler) settle(ctx context.Context, batch []settleJob) {
 			ids = append(ids, job.id)
 		}
 	}
-	err := s.commit(ctx, ids)
-	if err == nil || len(ids) == 1 {
-		for _, job := range batch {
-			job.done <- err
-		}
-
+	if len(ids) == 0 {
 		return
 	}
+	err := s.commit(ctx, ids)
+	alone := len(ids) > 1 && ofARow(err)
 	for _, job := range batch {
-		job.done <- s.commit(ctx, []string{job.id})
+		// One by one takes its time, in which callers go.
+		if alone && job.ctx.Err() != nil {
+			job.answer(job.ctx.Err())
+
+			continue
+		}
+		if alone {
+			err = s.commit(ctx, []string{job.id})
+			alone = err == nil || ofARow(err)
+		}
+		job.answer(err)
 	}
 }
+
+// waiting answers the jobs whose callers have gone and returns the others.
+func waiting(batch []settleJob) []settleJob {
+	return slices.DeleteFunc(batch, func(job settleJob) bool {
+		err := job.ctx.Err()
+		if err != nil {
+			job.answer(err)
+		}
+
+		return err != nil
+	})
+}
+
+// ofARow reports whether a transaction failed for what is in one of its rows:
+// Postgres answered, and not that it was canceled (57014), that a lock was not
+// to be had (55P03, 40P01, 40001), or that it has no room or is going away.
+func ofARow(err error) bool {
+	for _, refused := range []error{ledger.ErrAlreadyPosted, ledger.ErrInsufficientBalance, ledger.ErrUnknownWorkspace} {
+		if errors.Is(err, refused) {
+			return true
+		}
+	}
+	var answered *pgconn.PgError
+	if !errors.As(err, &answered) || len(answered.Code) < 2 {
+		return false
+	}
+
+	return !slices.Contains(passingClasses, answered.Code[:2])
+}
+
+// passingClasses are the classes of SQLSTATE that say nothing about a row:
+// connection, rollback, resources, object in use, operator, system.
+var passingClasses = []string{"08", "40", "53", "55", "57", "58"}
 
 func (s *Settler) commit(ctx context.Context, ids []string) error {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
@@ -162,7 +214,7 @@ func (s *Settler) refuse(cause error) {
 	for {
 		select {
 		case job := <-s.queue:
-			job.done <- errors.Join(errors.New("activities: the worker stops"), cause)
+			job.answer(errors.Join(errors.New("activities: the worker stops"), cause))
 		default:
 			return
 		}

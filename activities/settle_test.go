@@ -3,14 +3,19 @@ package activities_test
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"testing"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/lntpay/lntpay/activities"
 	"github.com/lntpay/lntpay/lightning/lightningtest"
 	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/store"
+	"github.com/lntpay/lntpay/store/db"
 )
 
 // endpoint adds a webhook endpoint that nobody delivers to.
@@ -212,6 +217,62 @@ func TestSettlePoisoned(t *testing.T) {
 	require.NoError(t, w.Settle.Settle(t.Context(), poisoned))
 	require.Equal(t, amount*payments.Msat(len(ids)), w.balance(t))
 	w.sound(t)
+}
+
+// A locked row fails a batch once: nobody waits for as many timeouts as the
+// batch has charges, and all are credited when the lock is gone.
+func TestSettleLocked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ids := w.receipts(t, 5)
+	locked, err := w.Store.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = locked.Rollback(context.WithoutCancel(t.Context())) }()
+	_, err = locked.Exec(t.Context(), "SELECT FROM balance FOR UPDATE")
+	require.NoError(t, err)
+	begun := time.Now()
+	require.Len(t, atOnce(len(ids), func(i int) error { return w.Settle.Settle(t.Context(), ids[i]) }), len(ids))
+	// What came first is a batch of its own: two timeouts of 3 s.
+	require.Less(t, time.Since(begun), 8*time.Second)
+	require.NoError(t, locked.Rollback(t.Context()))
+	require.Empty(t, atOnce(len(ids), func(i int) error { return w.Settle.Settle(t.Context(), ids[i]) }))
+	w.sound(t)
+}
+
+// Who has gone is answered without a transaction.
+func TestSettleSkipsWhoHasGone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.receipts(t, 1)[0]
+	settler := activities.NewSettler(w.Store, w.Alerts, prometheus.NewRegistry())
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	// Queued before Run: a context that has ended may still be queued.
+	for range 20 {
+		require.ErrorIs(t, settler.Settle(gone, id), context.Canceled)
+	}
+	runSettler(t, settler)
+	second := w.receipts(t, 1)[0]
+	require.NoError(t, settler.Settle(t.Context(), second))
+	require.Equal(t, payments.ChargePending, w.status(t, id))
+	require.NoError(t, settler.Settle(t.Context(), id))
+	w.sound(t)
+}
+
+// The ids of events ascend with their numbers.
+func TestEventIDsAscend(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	events := make([]store.NewEvent, 100)
+	for i := range events {
+		events[i] = store.NewEvent{WorkspaceID: w.workspace, Type: payments.EventChargePaid, ResourceID: strconv.Itoa(i)}
+	}
+	require.NoError(t, w.Store.InTx(t.Context(), func(_ pgx.Tx, q *db.Queries) error {
+		return w.Store.WriteEvents(t.Context(), q, events)
+	}))
+	require.EqualValues(t, len(events), w.number(t, "SELECT count(*) FROM event WHERE sequence = resource_id::int + 1"))
+	require.Zero(t, w.number(t, `SELECT count(*) FROM event a JOIN event b
+		ON b.workspace_id = a.workspace_id AND b.sequence = a.sequence + 1 WHERE b.id COLLATE "C" < a.id`))
 }
 
 // receipts opens charges and writes a receipt of each.

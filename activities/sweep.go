@@ -2,10 +2,13 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"go.temporal.io/sdk/activity"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/payments"
@@ -21,54 +24,122 @@ const (
 	receiptSweepAge = 10 * time.Second
 	// listPage is the size of a page of the node's list.
 	listPage = 500
+	// sweepAtOnce bounds the deliveries that are started at once.
+	sweepAtOnce = 16
+	// The parts of a sweep that wait for others each have their time, less
+	// than the activity's in all.
+	deliveriesTimeout = 45 * time.Second
+	nudgesTimeout     = time.Minute
+	indexesTimeout    = 10 * time.Second
+	regressedTimeout  = 45 * time.Second
 )
 
 // SweepRows comes back for every row whose next_check_at is past: rule R6.
+// Deliveries come first: they need neither the node nor a live worker. Only
+// rows that cannot be read fail the sweep, and none of them hides the others;
+// what is wrong with the node or one delivery is logged, for to repeat the
+// sweep would not help.
 func (a *Nodes) SweepRows(ctx context.Context) error {
-	refs, err := a.uncredited(ctx, receiptSweepAge)
-	if err != nil {
-		return err
+	deliveriesErr := a.sweepDeliveries(ctx)
+	receipts, receiptsErr := a.overdueReceipts(ctx)
+	charges, chargesErr := a.overdueCharges(ctx)
+	a.nudgeAll(ctx, append(receipts, charges...))
+	if err := a.checkIndexes(ctx); err != nil {
+		a.Log.WarnContext(ctx, "the node's indexes are not checked", "node", a.Node.Name(), "error", err)
 	}
-	a.Metrics.swept.WithLabelValues("receipt").Add(float64(len(refs)))
-	charges, err := a.Store.SweepCharges(ctx, sweepLimit)
-	if err != nil {
-		return fmt.Errorf("sweep charges: %w", err)
+	if err := a.sweepRegressed(ctx); err != nil {
+		a.Log.WarnContext(ctx, "the list of a node back in time is not swept", "node", a.Node.Name(), "error", err)
 	}
-	a.Metrics.swept.WithLabelValues("charge").Add(float64(len(charges)))
-	for _, row := range charges {
-		refs = append(refs, workflows.ChargeRef{ID: row.ID, WorkspaceID: row.WorkspaceID, AmountMsat: payments.Msat(row.AmountMsat)})
+	if err := a.count(ctx); err != nil {
+		a.Log.WarnContext(ctx, "open charges are not counted", "error", err)
 	}
+
+	return errors.Join(deliveriesErr, receiptsErr, chargesErr)
+}
+
+func (a *Nodes) nudgeAll(ctx context.Context, refs []workflows.ChargeRef) {
+	ctx, cancel := context.WithTimeout(ctx, nudgesTimeout)
+	defer cancel()
 	nudges := newNudges(a.Nudger, a.Log)
 	nudges.send(ctx, refs)
 	nudges.wait()
-	if err := a.sweepDeliveries(ctx); err != nil {
-		return err
-	}
-	if err := a.checkIndexes(ctx); err != nil {
-		return err
-	}
-
-	return a.count(ctx)
 }
 
+func (a *Nodes) overdueReceipts(ctx context.Context) ([]workflows.ChargeRef, error) {
+	refs, err := a.uncredited(ctx, receiptSweepAge)
+	if err != nil {
+		return nil, err
+	}
+	a.Metrics.swept.WithLabelValues("receipt").Add(float64(len(refs)))
+
+	return refs, nil
+}
+
+func (a *Nodes) overdueCharges(ctx context.Context) ([]workflows.ChargeRef, error) {
+	charges, err := a.Store.SweepCharges(ctx, sweepLimit)
+	if err != nil {
+		return nil, fmt.Errorf("sweep charges: %w", err)
+	}
+	a.Metrics.swept.WithLabelValues("charge").Add(float64(len(charges)))
+	refs := make([]workflows.ChargeRef, len(charges))
+	for i, row := range charges {
+		refs[i] = workflows.ChargeRef{ID: row.ID, WorkspaceID: row.WorkspaceID, AmountMsat: payments.Msat(row.AmountMsat)}
+	}
+
+	return refs, nil
+}
+
+// sweepDeliveries starts what is overdue. One that cannot be started is logged
+// and comes again.
 func (a *Nodes) sweepDeliveries(ctx context.Context) error {
 	ids, err := a.Store.OverdueDeliveries(ctx, sweepLimit)
 	if err != nil {
 		return fmt.Errorf("sweep deliveries: %w", err)
 	}
 	a.Metrics.swept.WithLabelValues("delivery").Add(float64(len(ids)))
+	ctx, cancel := context.WithTimeout(ctx, deliveriesTimeout)
+	defer cancel()
+	var group errgroup.Group
+	group.SetLimit(sweepAtOnce)
 	for _, id := range ids {
-		if err := a.Nudger.Deliver(ctx, id); err != nil {
-			return err
-		}
+		group.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, nudgeTimeout)
+			defer cancel()
+			if err := a.Nudger.Deliver(ctx, id); err != nil {
+				a.Log.WarnContext(ctx, "delivery not started, will be repeated", "delivery", id, "error", err)
+			}
+
+			return nil
+		})
 	}
 
-	return nil
+	return group.Wait()
+}
+
+// sweepRegressed reads the list of a node that is back in time each minute: its
+// stream begins at a cursor from before, and lnd sends no invoice whose settle
+// index is at or below it.
+func (a *Nodes) sweepRegressed(ctx context.Context) error {
+	node, err := a.Store.GetNode(ctx, a.Node.Name())
+	if err != nil {
+		return fmt.Errorf("read node %s: %w", a.Node.Name(), err)
+	}
+	if node.RegressedAt == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, regressedTimeout)
+	defer cancel()
+	nudges := newNudges(a.Nudger, a.Log)
+	defer nudges.wait()
+
+	return a.sweepList(ctx, nudges)
 }
 
 // checkIndexes notes the highest indexes that the node has, or that it has
 // lower ones than it once had.
 func (a *Nodes) checkIndexes(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, indexesTimeout)
+	defer cancel()
 	// The stored ones first: what the node adds in between only raises it.
 	node, err := a.Store.GetNode(ctx, a.Node.Name())
 	if err != nil {
@@ -115,15 +186,30 @@ func (a *Nodes) count(ctx context.Context) error {
 }
 
 // SweepNode compares the node's list of invoices with the receipts, from the
-// oldest charge that is not closed, and writes what is missing.
-func (a *Nodes) SweepNode(ctx context.Context, _ workflows.NodeInput) error {
+// oldest charge that is not closed, and writes what is missing. It beats beside
+// the work: a page may take longer than a heartbeat may.
+func (a *Nodes) SweepNode(ctx context.Context, in workflows.NodeInput) error {
+	if err := a.serves(in); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	var status atomic.Value
+	status.Store("reading the list of invoices")
+	var beating sync.WaitGroup
+	beating.Go(func() { _ = a.heartbeat(ctx, cancel, &status) })
 	nudges := newNudges(a.Nudger, a.Log)
-	defer nudges.wait()
+	err := a.sweepList(ctx, nudges)
+	nudges.wait()
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause
+	}
+	cancel(nil)
+	beating.Wait()
 
-	return a.sweepList(ctx, nudges, func() { activity.RecordHeartbeat(ctx) })
+	return err
 }
 
-func (a *Nodes) sweepList(ctx context.Context, nudges *nudges, beat func()) error {
+func (a *Nodes) sweepList(ctx context.Context, nudges *nudges) error {
 	from, err := a.Store.OldestOpenAddIndex(ctx, a.Node.Name())
 	if err != nil {
 		return fmt.Errorf("find the oldest open charge: %w", err)
@@ -132,7 +218,6 @@ func (a *Nodes) sweepList(ctx context.Context, nudges *nudges, beat func()) erro
 		return nil
 	}
 	err = a.Node.ListInvoices(ctx, uint64(from), listPage, func(page []lightning.Invoice) error {
-		beat()
 		var settled []store.Settlement
 		for _, invoice := range page {
 			if invoice.State == lightning.InvoiceSettled {

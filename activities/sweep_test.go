@@ -101,15 +101,59 @@ func TestSweepDeliveries(t *testing.T) {
 	require.Equal(t, 1, w.metric(t, "lntpay_swept_total", "delivery"))
 }
 
-// A node that is away does not keep the sweeper from coming back for rows.
+// A node that is away does not keep the sweeper from coming back for rows, nor
+// make it repeat the sweep.
 func TestSweepWithoutNode(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	id := w.opened(t)
 	w.exec(t, "UPDATE charge SET next_check_at = now() - interval '61 seconds'")
 	w.node.SetUnavailable(true)
-	require.Error(t, w.nodes.SweepRows(t.Context()))
+	require.NoError(t, w.nodes.SweepRows(t.Context()))
 	require.Equal(t, 1, w.nudger.of(id))
+	require.Equal(t, 1, w.metric(t, "lntpay_charges_open", "pending"), "counted all the same")
+}
+
+// One delivery that cannot be started hides neither the others nor the rows of
+// other kinds.
+func TestSweepDeliveriesFail(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for range 3 {
+		w.endpoint(t, "enabled", "*")
+	}
+	w.paid(t)
+	id := w.opened(t)
+	w.exec(t, "UPDATE delivery SET next_check_at = now() - interval '61 seconds'")
+	w.exec(t, "UPDATE charge SET next_check_at = now() - interval '61 seconds' WHERE id = $1", id)
+	w.nudger.failDeliver = 1
+	require.Equal(t, []string{id}, w.swept(t))
+	require.Len(t, w.nudger.started, 2)
+}
+
+// Rows of one kind that cannot be read fail the sweep and hide no others.
+func TestSweepUnreadable(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.opened(t)
+	w.exec(t, "UPDATE charge SET next_check_at = now() - interval '61 seconds'")
+	w.exec(t, "ALTER TABLE delivery RENAME TO away")
+	require.ErrorContains(t, w.nodes.SweepRows(t.Context()), "sweep deliveries")
+	require.Equal(t, 1, w.nudger.of(id))
+}
+
+// The stream of a node back in time may be silent for what settles now: the
+// list is read each minute until an operator thaws it.
+func TestSweepRegressedNode(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.opened(t)
+	w.pay(t, id, 0)
+	require.Empty(t, w.swept(t))
+	require.Empty(t, w.receiptState(t, w.hash(t, id)), "whole, the stream tells")
+	w.exec(t, "UPDATE node SET regressed_at = now()")
+	require.Equal(t, []string{id}, w.swept(t))
+	require.Equal(t, "uncredited", w.receiptState(t, w.hash(t, id)))
 }
 
 func TestSweepIndexes(t *testing.T) {
@@ -153,6 +197,7 @@ func TestSweepNode(t *testing.T) {
 		_, err := env.ExecuteActivity(w.nodes.SweepNode, workflows.NodeInput{Node: w.node.Name()})
 		require.NoError(t, err)
 	}
+	requireErrType(t, w.nodes.SweepNode(t.Context(), workflows.NodeInput{Node: "other"}), workflows.ErrTypeOtherNode)
 	sweep()
 	require.Zero(t, w.node.Calls(lightningtest.ListInvoices), "without open charges there is nothing to compare")
 

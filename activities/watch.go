@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/lntpay/lntpay/lightning"
@@ -86,8 +88,8 @@ func NewNodeMetrics(registry prometheus.Registerer) *NodeMetrics {
 // cursor in Postgres decides where from. Another worker may briefly run the
 // same: receipts are idempotent and the cursor only ever lags.
 func (a *Nodes) WatchNode(ctx context.Context, in workflows.NodeInput) error {
-	if in.Node != a.Node.Name() {
-		return fmt.Errorf("this worker serves node %s, not %s", a.Node.Name(), in.Node)
+	if err := a.serves(in); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -105,6 +107,17 @@ func (a *Nodes) WatchNode(ctx context.Context, in workflows.NodeInput) error {
 	}
 
 	return fmt.Errorf("watch %s: %w", in.Node, err)
+}
+
+// serves refuses, for good, a node that this worker does not serve: a watcher or
+// sweeper of a node's old name would else try for ever, unseen.
+func (a *Nodes) serves(in workflows.NodeInput) error {
+	if in.Node == a.Node.Name() {
+		return nil
+	}
+
+	return temporal.NewNonRetryableApplicationError(
+		fmt.Sprintf("this worker serves node %s, not %s", a.Node.Name(), in.Node), workflows.ErrTypeOtherNode, nil)
 }
 
 var errWorkerStops = errors.New("activities: the worker stops, another takes over")
@@ -182,7 +195,7 @@ func (a *Nodes) stream(ctx context.Context, nudges *nudges, status *atomic.Value
 		group.Go(func() error {
 			select {
 			case <-opened:
-				return a.sweepList(ctx, nudges, func() {})
+				return a.sweepList(ctx, nudges)
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -223,7 +236,7 @@ func (a *Nodes) record(ctx context.Context, nudges *nudges, openedAt time.Time, 
 func (a *Nodes) write(ctx context.Context, nudges *nudges, openedAt time.Time, batch []store.Settlement) error {
 	writeCtx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	fresh, err := a.Store.WriteReceipts(writeCtx, a.Node.Name(), openedAt, batch)
+	fresh, err := a.Store.WriteReceipts(writeCtx, a.Node.Name(), openedAt, a.withAmount(ctx, batch))
 	if err != nil {
 		return err
 	}
@@ -244,6 +257,21 @@ func (a *Nodes) write(ctx context.Context, nudges *nudges, openedAt time.Time, b
 	nudges.send(ctx, refs)
 
 	return nil
+}
+
+// withAmount leaves out what the node says it settled for nothing. No receipt
+// can say that, and one such invoice would fail its batch, and with it the
+// stream, each time that it is replayed.
+func (a *Nodes) withAmount(ctx context.Context, batch []store.Settlement) []store.Settlement {
+	return slices.DeleteFunc(batch, func(one store.Settlement) bool {
+		if one.AmtPaidMsat > 0 {
+			return false
+		}
+		a.Alerts.Raise(ctx, AlertSettledForNothing, "the node settled an invoice without an amount: left out",
+			"node", a.Node.Name(), "payment_hash", lightning.Hash(one.PaymentHash).String(), "amt_paid_msat", one.AmtPaidMsat)
+
+		return true
+	})
 }
 
 // renudge keeps nudging receipts that are older than a moment and still not

@@ -1,6 +1,7 @@
 package activities_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -249,10 +250,71 @@ func TestWatchUnknownHash(t *testing.T) {
 	w.sound(t)
 }
 
+// worthless says of one invoice that it was settled for nothing.
+type worthless struct {
+	lightning.Node
+	hash lightning.Hash
+}
+
+func (w worthless) strip(invoice lightning.Invoice) lightning.Invoice {
+	if invoice.PaymentHash == w.hash {
+		invoice.AmtPaidMsat = 0
+	}
+
+	return invoice
+}
+
+func (w worthless) SubscribeSettled(
+	ctx context.Context, cursor uint64, onOpen func(), handle func(lightning.Invoice) error,
+) error {
+	return w.Node.SubscribeSettled(ctx, cursor, onOpen, func(invoice lightning.Invoice) error {
+		return handle(w.strip(invoice))
+	})
+}
+
+func (w worthless) ListInvoices(
+	ctx context.Context, from, pageSize uint64, page func([]lightning.Invoice) error,
+) error {
+	return w.Node.ListInvoices(ctx, from, pageSize, func(invoices []lightning.Invoice) error {
+		stripped := make([]lightning.Invoice, len(invoices))
+		for i, invoice := range invoices {
+			stripped[i] = w.strip(invoice)
+		}
+
+		return page(stripped)
+	})
+}
+
+// An invoice that was settled for nothing holds back neither the stream nor
+// the sweep of the list.
+func TestSettledForNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ids := w.openedMany(t, 3)
+	w.nodes.Node = worthless{Node: w.node, hash: w.hash(t, ids[0])}
+	w.watch(t)
+	w.pay(t, ids[0], 0)
+	w.pay(t, ids[1], 0)
+	w.awaitNudges(t, ids[1])
+	require.Empty(t, w.receiptState(t, w.hash(t, ids[0])))
+	require.Positive(t, w.alerts(t, activities.AlertSettledForNothing))
+	w.node.Hold() // Only the list tells of the last.
+	w.pay(t, ids[2], 0)
+	w.exec(t, "UPDATE node SET regressed_at = now()")
+	require.NoError(t, w.nodes.SweepRows(t.Context()))
+	w.awaitNudges(t, ids[2])
+	require.Zero(t, w.metric(t, "lntpay_node_stream_breaks_total", ""))
+	require.NoError(t, w.Settle.Settle(t.Context(), ids[1]))
+	require.NoError(t, w.Settle.Settle(t.Context(), ids[2]))
+	w.sound(t)
+}
+
 func TestWatchAnotherNode(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	require.ErrorContains(t, w.nodes.WatchNode(t.Context(), workflows.NodeInput{Node: "other"}), "serves node")
+	err := w.nodes.WatchNode(t.Context(), workflows.NodeInput{Node: "other"})
+	require.ErrorContains(t, err, "serves node")
+	requireErrType(t, err, workflows.ErrTypeOtherNode)
 	require.Zero(t, w.node.Calls(lightningtest.SubscribeSettled))
 }
 

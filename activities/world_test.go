@@ -55,6 +55,8 @@ type nudges struct {
 	started []string
 	// fail is how many nudges are lost before one gets through.
 	fail int
+	// failDeliver is the same of the starts of deliveries.
+	failDeliver int
 	// arrived gets each nudge that got through.
 	arrived chan string
 }
@@ -76,6 +78,11 @@ func (n *nudges) NudgeCharge(_ context.Context, ref workflows.ChargeRef) error {
 func (n *nudges) Deliver(_ context.Context, id string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.failDeliver > 0 {
+		n.failDeliver--
+
+		return lightningtest.ErrLost
+	}
 	n.started = append(n.started, id)
 
 	return nil
@@ -164,7 +171,7 @@ func (w *world) opened(t *testing.T) string {
 // cancelOrder is a cancel that a client asks for.
 func (w *world) cancelOrder(t *testing.T, chargeID string) workflows.CancelCharge {
 	t.Helper()
-	id, startBy := w.claim(t, "cnl", struct{}{})
+	id, startBy := w.claim(t, "cnl", map[string]string{"charge_id": chargeID})
 
 	return workflows.CancelCharge{ChargeID: chargeID, ClaimID: id, StartBy: startBy}
 }

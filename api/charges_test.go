@@ -134,6 +134,24 @@ func TestErrorsNameEveryField(t *testing.T) {
 	require.Len(t, problem["errors"], 4)
 }
 
+// TestLostResultIsReadOnce: of a decision only the result may be lost; the
+// frozen answer spares the client a 503.
+func TestLostResultIsReadOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.charges.plan(failAfter)
+	first := b.post("/v1/charges", `{"amount_sats":1}`, idempotent("k"))
+	charge := b.object(first, http.StatusCreated)
+	require.Equal(t, 1, b.charges.count())
+	b.charges.plan(failAfter)
+	path := "/v1/charges/" + charge["id"].(string) + "/cancel"
+	require.Equal(t, "canceled", b.object(b.post(path, ""), http.StatusOK)["status"])
+
+	b.charges.plan(failBefore)
+	b.refused(b.post("/v1/charges", `{"amount_sats":1}`, idempotent("undecided")), payments.CodeServiceUnavailable)
+	require.Equal(t, http.StatusCreated, b.post("/v1/charges", `{"amount_sats":1}`, idempotent("undecided")).status)
+}
+
 func TestCancelCharge(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -140,20 +140,22 @@ func (e *environment) decideOnce(
 		detached := context.WithoutCancel(client)
 		ctx, cancel := context.WithTimeout(detached, decideTimeout)
 		defer cancel()
-		if err := decide(ctx, claimed); err != nil {
-			return nil, fmt.Errorf("%w: %w", errUnavailable, err)
-		}
+		failure := decide(ctx, claimed)
+		// After an error too: only the result of the update may have been
+		// lost, while the answer is frozen. One read spares the client a 503.
 		ctx, cancel = context.WithTimeout(detached, answerTimeout)
 		defer cancel()
 		row, err := e.Store.ReadAnswer(ctx, claimed.resourceID)
-		if err != nil {
+		switch {
+		case err == nil && row.AnswerStatus != nil:
+			return &answer{status: int(*row.AnswerStatus), body: row.Answer}, nil
+		case failure != nil:
+			return nil, fmt.Errorf("%w: %w", errUnavailable, failure)
+		case err != nil:
 			return nil, fmt.Errorf("%w: read answer: %w", errUnavailable, err)
 		}
-		if row.AnswerStatus == nil {
-			return nil, fmt.Errorf("%w: %w: decided without an answer", errUnavailable, errBug)
-		}
 
-		return &answer{status: int(*row.AnswerStatus), body: row.Answer}, nil
+		return nil, fmt.Errorf("%w: %w: decided without an answer", errUnavailable, errBug)
 	})
 	if err != nil {
 		return nil, err

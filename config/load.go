@@ -152,14 +152,29 @@ func (c *Config) checkApart() []error {
 		"temporal.namespace": c.Sandbox.Temporal.Namespace == c.Production.Temporal.Namespace,
 		"node.pubkey":        c.Sandbox.Node.Pubkey != "" && c.Sandbox.Node.Pubkey == c.Production.Node.Pubkey,
 		"node.address":       c.Sandbox.Node.Address != "" && c.Sandbox.Node.Address == c.Production.Node.Address,
+		"secrets_key_file":   c.Sandbox.SecretsKeyFile != "" && c.Sandbox.SecretsKeyFile == c.Production.SecretsKeyFile,
 		"preimage_key_file":  c.Sandbox.PreimageKeyFile != "" && c.Sandbox.PreimageKeyFile == c.Production.PreimageKeyFile,
 	} {
 		if shared {
 			errs = append(errs, fmt.Errorf("sandbox.%s and production.%s are the same: environments never meet", path, path))
 		}
 	}
+	// A retired key still gives the preimages of charges that are open.
+	for path, shared := range map[string]bool{
+		"sandbox.preimage_key_file":         slices.Contains(c.Production.OldPreimageKeyFiles, c.Sandbox.PreimageKeyFile),
+		"production.preimage_key_file":      slices.Contains(c.Sandbox.OldPreimageKeyFiles, c.Production.PreimageKeyFile),
+		"production.old_preimage_key_files": overlap(c.Sandbox.OldPreimageKeyFiles, c.Production.OldPreimageKeyFiles),
+	} {
+		if shared {
+			errs = append(errs, fmt.Errorf("%s is in the other's old_preimage_key_files: environments never meet", path))
+		}
+	}
 
 	return errs
+}
+
+func overlap(one, other []string) bool {
+	return slices.ContainsFunc(one, func(path string) bool { return slices.Contains(other, path) })
 }
 
 // CheckWorker refuses an environment that lacks what only the worker needs.

@@ -19,6 +19,12 @@ sandbox:
   preimage_key_file: /keys/sandbox
 `
 
+const production = `
+production:
+  database_url: postgres://production
+  temporal: {address: "127.0.0.1:7233", namespace: lntpay-production}
+`
+
 func TestLoad(t *testing.T) {
 	for name, c := range map[string]struct {
 		yaml    string
@@ -64,6 +70,29 @@ func TestLoad(t *testing.T) {
 			yaml: sandbox + "production:\n  database_url: postgres://p\n  temporal: {address: x, namespace: p}\n" +
 				"  node: {pubkey: \"02aa\"}\n",
 			wantErr: "node.pubkey",
+		},
+		"shared key of the secrets": {
+			yaml: sandbox + "  secrets_key_file: /keys/secrets\n" +
+				production + "  secrets_key_file: /keys/secrets\n",
+			wantErr: "sandbox.secrets_key_file and production.secrets_key_file",
+		},
+		"sandbox's preimage key is production's old one": {
+			yaml:    sandbox + production + "  old_preimage_key_files: [/keys/older, /keys/sandbox]\n",
+			wantErr: "sandbox.preimage_key_file is in the other's old_preimage_key_files",
+		},
+		"production's preimage key is sandbox's old one": {
+			yaml: sandbox + "  old_preimage_key_files: [/keys/production]\n" +
+				production + "  preimage_key_file: /keys/production\n",
+			wantErr: "production.preimage_key_file is in the other's old_preimage_key_files",
+		},
+		"shared old preimage key": {
+			yaml: sandbox + "  old_preimage_key_files: [/keys/older]\n" +
+				production + "  old_preimage_key_files: [/keys/older]\n",
+			wantErr: "production.old_preimage_key_files is in the other's",
+		},
+		"two environments apart": {
+			yaml: sandbox + "  secrets_key_file: /keys/s1\n  old_preimage_key_files: [/keys/o1]\n" + production +
+				"  secrets_key_file: /keys/s2\n  preimage_key_file: /keys/production\n  old_preimage_key_files: [/keys/o2]\n",
 		},
 		"private targets in production": {
 			yaml:    "webhooks: {allow_private: true}\nproduction:\n  database_url: postgres://p\n  temporal: {address: x, namespace: p}\n",

@@ -39,13 +39,21 @@ func (s *Store) WriteEvents(ctx context.Context, q *db.Queries, events []NewEven
 	for _, row := range rows {
 		last[row.WorkspaceID] = row
 	}
+	// Of two events of a workspace the later has the higher number and the
+	// higher id: who sorts by either sees the same order. Made here, behind the
+	// lock, they also come after those of the transaction that had it before.
+	ids := make([]string, len(events))
+	for i := range ids {
+		ids[i] = payments.NewID(payments.PrefixEvent)
+	}
+	slices.Sort(ids)
 	var insert db.InsertEventsParams
 	// The last event of a workspace gets its last number; walking backwards
 	// hands the numbers out without counting first.
-	for _, e := range slices.Backward(events) {
+	for i, e := range slices.Backward(events) {
 		row := last[e.WorkspaceID]
 		event := payments.Event{
-			ID: payments.NewID(payments.PrefixEvent), WorkspaceID: e.WorkspaceID,
+			ID: ids[i], WorkspaceID: e.WorkspaceID,
 			Environment: s.Environment, Type: e.Type, Sequence: row.Last, CreatedAt: row.Now, Object: e.Object,
 		}
 		row.Last--

@@ -49,6 +49,9 @@ const (
 	ErrTypeRowMissing = "RowMissing"
 	// ErrTypeOutcomeUnknown says that start_by passed with nothing decided.
 	ErrTypeOutcomeUnknown = "OutcomeUnknown"
+	// ErrTypeOtherNode ends the watcher or sweeper of a node that no worker
+	// serves by this name.
+	ErrTypeOtherNode = "OtherNode"
 )
 
 // Workflow ids are the ids of the resources behind a word that says the kind.

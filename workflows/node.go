@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -57,10 +58,24 @@ func Sweeper(ctx workflow.Context, in NodeInput) error {
 		if err := workflow.Sleep(ctx, sweepEvery); err != nil {
 			return err
 		}
+		if !node.IsReady() {
+			continue
+		}
+		if err := node.Get(ctx, nil); isOtherNode(err) {
+			return err
+		}
 	}
-	if err := node.Get(ctx, nil); temporal.IsCanceledError(err) {
+	if err := node.Get(ctx, nil); temporal.IsCanceledError(err) || isOtherNode(err) {
 		return err
 	}
 
 	return workflow.NewContinueAsNewError(ctx, NameSweeper, in)
+}
+
+// isOtherNode reports that the worker serves no node of this name: the run
+// fails, for all to see, instead of sweeping beside the right node's.
+func isOtherNode(err error) bool {
+	var failed *temporal.ApplicationError
+
+	return errors.As(err, &failed) && failed.Type() == ErrTypeOtherNode
 }

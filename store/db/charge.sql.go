@@ -123,7 +123,8 @@ WITH answered AS (
     WHERE resource_id = $5 AND answer IS NULL
     RETURNING resource_id
 )
-UPDATE charge SET bolt11 = $1, add_index = $2, expires_at = $3::timestamptz, warnings = $4,
+UPDATE charge SET bolt11 = $1, add_index = $2, expires_at = $3::timestamptz,
+    warnings = CASE WHEN status = 'creating' THEN $4::text[] ELSE warnings END,
     status = CASE WHEN status = 'creating' THEN 'pending' ELSE status END,
     next_check_at = CASE WHEN status IN ('creating', 'pending') THEN $3::timestamptz ELSE NULL END
 WHERE id = $5 AND (SELECT count(*) FROM answered) >= 0
@@ -142,9 +143,10 @@ type FinishOpeningParams struct {
 
 // FinishOpening is the last step of opening: the invoice is stored and the
 // answer frozen at once. The status moves only from creating; money may have
-// come first. A claim that is answered already keeps its answer. The claim is
-// locked before the charge, as JudgeOpening does: asking for answered's count
-// makes it run first.
+// come first. A claim that is answered already keeps its answer, and the row the
+// warnings that the answer names: a second run may see another inbound
+// liquidity. The claim is locked before the charge, as JudgeOpening does: asking
+// for answered's count makes it run first.
 func (q *Queries) FinishOpening(ctx context.Context, arg FinishOpeningParams) (string, error) {
 	row := q.db.QueryRow(ctx, finishOpening,
 		arg.Bolt11,

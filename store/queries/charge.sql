@@ -48,16 +48,18 @@ FROM charge WHERE id = @id;
 
 -- FinishOpening is the last step of opening: the invoice is stored and the
 -- answer frozen at once. The status moves only from creating; money may have
--- come first. A claim that is answered already keeps its answer. The claim is
--- locked before the charge, as JudgeOpening does: asking for answered's count
--- makes it run first.
+-- come first. A claim that is answered already keeps its answer, and the row the
+-- warnings that the answer names: a second run may see another inbound
+-- liquidity. The claim is locked before the charge, as JudgeOpening does: asking
+-- for answered's count makes it run first.
 -- name: FinishOpening :one
 WITH answered AS (
     UPDATE claim SET answer_status = @answer_status, answer = @answer, answered_at = now()
     WHERE resource_id = @id AND answer IS NULL
     RETURNING resource_id
 )
-UPDATE charge SET bolt11 = @bolt11, add_index = @add_index, expires_at = @expires_at::timestamptz, warnings = @warnings,
+UPDATE charge SET bolt11 = @bolt11, add_index = @add_index, expires_at = @expires_at::timestamptz,
+    warnings = CASE WHEN status = 'creating' THEN @warnings::text[] ELSE warnings END,
     status = CASE WHEN status = 'creating' THEN 'pending' ELSE status END,
     next_check_at = CASE WHEN status IN ('creating', 'pending') THEN @expires_at::timestamptz ELSE NULL END
 WHERE id = @id AND (SELECT count(*) FROM answered) >= 0
