@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -58,7 +59,8 @@ func (a *Charges) LookAtCharge(ctx context.Context, id string) (workflows.Charge
 		return workflows.ChargeState{}, fmt.Errorf("look at %s: %w", id, err)
 	}
 	state := workflows.ChargeState{
-		Status: payments.ChargeStatus(row.Charge.Status), DueIn: time.Duration(row.DueInMs) * time.Millisecond,
+		PaymentHash: hex.EncodeToString(row.Charge.PaymentHash),
+		Status:      payments.ChargeStatus(row.Charge.Status), DueIn: time.Duration(row.DueInMs) * time.Millisecond,
 		HasReceipt: row.HasReceipt, Claimed: row.Charge.SettlingBy != nil,
 	}
 	if !state.Status.Closed() {

@@ -208,7 +208,8 @@ func (a *Charges) finish(ctx context.Context, row *db.Charge, invoice lightning.
 	}
 
 	return workflows.ChargeState{
-		Status: payments.ChargePending, DueIn: time.Until(invoice.ExpiresAt),
+		PaymentHash: lightning.Hash(row.PaymentHash).String(),
+		Status:      payments.ChargePending, DueIn: time.Until(invoice.ExpiresAt),
 	}, nil
 }
 

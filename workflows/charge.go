@@ -56,6 +56,8 @@ type chargeRun struct {
 	wakeAt time.Time
 	pause  time.Duration
 	waits  string
+	// marked is the status that the search attributes show.
+	marked payments.ChargeStatus
 }
 
 // register installs the handlers. It runs first: an update that came with the
@@ -124,6 +126,9 @@ func (r *chargeRun) loop(ctx workflow.Context) error {
 		if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
 			return err
 		}
+		if err := r.mark(ctx); err != nil {
+			return err
+		}
 		done, err := r.step(ctx)
 		if err != nil {
 			return err
@@ -135,6 +140,18 @@ func (r *chargeRun) loop(ctx workflow.Context) error {
 			return workflow.NewContinueAsNewError(ctx, NameCharge, ChargeInput{ChargeID: r.chargeID, Look: true})
 		}
 	}
+}
+
+// mark keeps the search attributes true. It rides in a task that is written
+// anyway: an event, but no state transition.
+func (r *chargeRun) mark(ctx workflow.Context) error {
+	if r.state == nil || r.state.Status == r.marked || r.state.PaymentHash == "" {
+		return nil
+	}
+	r.marked = r.state.Status
+
+	return workflow.UpsertTypedSearchAttributes(ctx,
+		AttrPaymentStatus.ValueSet(string(r.state.Status)), AttrPaymentHash.ValueSet(r.state.PaymentHash))
 }
 
 // step takes one step from the present state; done means that a look found

@@ -111,6 +111,8 @@ type ChargeState struct {
 	// Status is empty when there is no row because the claim was refused or
 	// nothing was decided.
 	Status payments.ChargeStatus `json:",omitempty"`
+	// PaymentHash is in hex, for the search attribute.
+	PaymentHash string `json:",omitempty"`
 	// DueIn is the time left to the expiry by Postgres' clock.
 	DueIn time.Duration `json:",omitempty"`
 	// HasReceipt says that the node settled and the credit is still to come.
