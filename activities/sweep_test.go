@@ -1,11 +1,17 @@
 package activities_test
 
 import (
+	"context"
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
 
 	"github.com/lntpay/lntpay/activities"
+	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/lightning/lightningtest"
 	"github.com/lntpay/lntpay/store/db"
 	"github.com/lntpay/lntpay/workflows"
@@ -212,4 +218,36 @@ func TestSweepNode(t *testing.T) {
 	sweep()
 	require.Equal(t, 1, w.nudger.of(missed), "once")
 	w.sound(t)
+}
+
+// slowList answers a list only once the sweep has shown that it lives.
+type slowList struct {
+	lightning.Node
+	beaten <-chan struct{}
+}
+
+func (s slowList) ListInvoices(ctx context.Context, _, _ uint64, _ func([]lightning.Invoice) error) error {
+	select {
+	case <-s.beaten:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(patience):
+		return errors.New("no heartbeat beside the page")
+	}
+}
+
+// A page that takes long does not look like a worker that died.
+func TestSweepNodeBeatsBesideThePage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.opened(t)
+	beaten := make(chan struct{}, 100)
+	w.nodes.Node = slowList{Node: w.node, beaten: beaten}
+	suite := quietSuite()
+	env := suite.NewTestActivityEnvironment()
+	env.SetOnActivityHeartbeatListener(func(*activity.Info, converter.EncodedValues) { beaten <- struct{}{} })
+	env.RegisterActivity(w.nodes.SweepNode)
+	_, err := env.ExecuteActivity(w.nodes.SweepNode, workflows.NodeInput{Node: w.node.Name()})
+	require.NoError(t, err)
 }
