@@ -3,7 +3,6 @@ package payments
 import (
 	"encoding/hex"
 	"encoding/json"
-	"slices"
 	"time"
 )
 
@@ -11,7 +10,9 @@ import (
 // is answered as not found.
 type ChargeStatus string
 
-// The statuses of a charge.
+// The statuses of a charge: creating → pending → paid | expired | canceled.
+// Money wins: what the node settled becomes paid from any of them. The moves
+// are the compare-and-swaps of store/queries/charge.sql.
 const (
 	ChargeCreating ChargeStatus = "creating"
 	ChargePending  ChargeStatus = "pending"
@@ -24,19 +25,6 @@ const (
 func PublicChargeStatuses() []ChargeStatus {
 	return []ChargeStatus{ChargePending, ChargePaid, ChargeExpired, ChargeCanceled}
 }
-
-// chargeMoves are the legal transitions. Money wins: what the node settled
-// becomes paid even from expired and canceled.
-var chargeMoves = map[ChargeStatus][]ChargeStatus{
-	ChargeCreating: {ChargePending, ChargePaid, ChargeExpired},
-	ChargePending:  {ChargePaid, ChargeExpired, ChargeCanceled},
-	ChargeExpired:  {ChargePaid},
-	ChargeCanceled: {ChargePaid},
-	ChargePaid:     {},
-}
-
-// CanMove reports whether a charge may go from s to the status to.
-func (s ChargeStatus) CanMove(to ChargeStatus) bool { return slices.Contains(chargeMoves[s], to) }
 
 // Closed reports whether nothing is awaited any more: paid, expired, canceled.
 func (s ChargeStatus) Closed() bool {
