@@ -16,9 +16,13 @@ const (
 	clients     = 4
 	payers      = 4
 	clientPause = 200 * time.Millisecond
+	// payWithin bounds what one charge may take: an outage of the whole stack,
+	// and some seconds more that the payer's channels need. One that lnd left in
+	// flight without ever sending it must not keep its payer from the others.
+	payWithin = 30 * time.Second
 	// settleWithin bounds the end of a load: every POST answered, every charge
-	// paid. The payer's channels need some seconds after a restart.
-	settleWithin = 30 * time.Second
+	// paid or given up.
+	settleWithin = 3 * payWithin
 )
 
 // load creates charges and pays them until it is finished.
@@ -46,9 +50,11 @@ func (w *workspace) startLoad(t *testing.T, s *stack) *load {
 	for range payers {
 		l.payers.Go(func() {
 			for charge := range l.unpaid {
-				if w.settle(l.ctx, p, charge) != nil {
+				ctx, cancel := context.WithTimeout(l.ctx, payWithin)
+				if w.settle(ctx, p, charge) != nil {
 					l.stuck.Add(1)
 				}
+				cancel()
 			}
 		})
 	}
