@@ -105,14 +105,28 @@ func TestHistoriesHoldNoSecrets(t *testing.T) {
 			text, err := os.ReadFile(historyFile(name))
 			require.NoError(t, err)
 			require.Empty(t, secretForms.FindAllString(payloadData.ReplaceAllString(string(text), ""), -1))
+			var payloads strings.Builder
 			for _, match := range payloadData.FindAllSubmatch(text, -1) {
 				data, err := base64.StdEncoding.DecodeString(string(match[1]))
 				require.NoError(t, err)
 				require.True(t, utf8.Valid(data), "bytes that are no text: %q", data)
-				require.Empty(t, secretsIn(string(data)))
+				payloads.Write(append(data, '\n'))
 			}
+			require.Empty(t, secretsIn(withoutPaymentHash(payloads.String())))
 		})
 	}
+}
+
+// paymentHash finds the charge's hash where the state says it. It is public (the
+// payer has it) and looks like a preimage.
+var paymentHash = regexp.MustCompile(`"PaymentHash":"([0-9a-f]{64})"`)
+
+func withoutPaymentHash(text string) string {
+	if match := paymentHash.FindStringSubmatch(text); match != nil {
+		return strings.ReplaceAll(text, match[1], "")
+	}
+
+	return text
 }
 
 // A scan that cannot find anything proves nothing.
