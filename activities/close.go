@@ -158,10 +158,19 @@ func (a *Charges) cancelAnswer(row db.Charge, requestID string) (status int32, b
 
 // cancelInvoice asks the node to cancel; settled says that money came first
 // and that its receipt is written. An invoice that the node does not have
-// counts as canceled only if the node has not gone back in time.
+// counts as canceled only if the node has not gone back in time. A node that is
+// known to have is not asked: what it settled in the time that it lost is not
+// in its word, so expiries wait for an operator's thaw.
 func (a *Charges) cancelInvoice(ctx context.Context, row db.Charge) (settled bool, err error) {
 	if err := a.ours(row); err != nil {
 		return false, err
+	}
+	node, err := a.Store.GetNode(ctx, row.Node)
+	if err != nil {
+		return false, fmt.Errorf("read node %s: %w", row.Node, err)
+	}
+	if node.RegressedAt != nil {
+		return false, errRegressed
 	}
 	hash := lightning.Hash(row.PaymentHash)
 	err = a.Node.CancelInvoice(ctx, hash)

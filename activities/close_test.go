@@ -407,3 +407,21 @@ func TestCancelRacesMoney(t *testing.T) {
 	require.Zero(t, w.alerts(t, activities.AlertPaidAfterClose))
 	w.sound(t)
 }
+
+// A node that is known to have gone back in time closes nothing, whatever it
+// would answer: expiries wait for the thaw.
+func TestExpiryWaitsForTheThaw(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.opened(t)
+	w.makeDue(t, id)
+	w.exec(t, "UPDATE node SET regressed_at = now()")
+	_, err := w.ExpireCharge(t.Context(), id)
+	require.ErrorContains(t, err, "back in time")
+	require.Equal(t, payments.ChargePending, w.status(t, id))
+	require.Zero(t, w.node.Calls(lightningtest.CancelInvoice), "the node is not asked")
+	w.exec(t, "UPDATE node SET regressed_at = NULL")
+	_, err = w.ExpireCharge(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, payments.ChargeExpired, w.status(t, id))
+}
