@@ -13,11 +13,12 @@ import (
 func TestCreateKeyIsReplayedAfterItsExpiry(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	body := fmt.Sprintf(`{"name":"n","scopes":["charges:read"],"expires_at":%q}`,
-		time.Now().Add(1500*time.Millisecond).UTC().Format(time.RFC3339Nano))
+	// Far enough for a slow machine to make the key in time.
+	soon := time.Now().Add(4 * time.Second)
+	body := fmt.Sprintf(`{"name":"n","scopes":["charges:read"],"expires_at":%q}`, soon.UTC().Format(time.RFC3339Nano))
 	first := b.post("/v1/keys", body, idempotent("k"))
 	require.Equal(t, http.StatusCreated, first.status, first.body)
-	time.Sleep(1600 * time.Millisecond)
+	time.Sleep(time.Until(soon) + 200*time.Millisecond)
 	again := b.post("/v1/keys", body, idempotent("k"))
 	require.Equal(t, http.StatusCreated, again.status, again.body)
 	require.Equal(t, http.StatusBadRequest, b.post("/v1/keys", body, idempotent("other")).status)

@@ -47,9 +47,6 @@ func TestHistories(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if name == "charge-expired" && os.Getenv(envRecord) == "" {
-				t.Skip("takes a minute: only when recording")
-			}
 			c := newClient(t)
 			workflowID := live(c, t)
 			history := c.history(t, workflowID)

@@ -16,18 +16,29 @@ func TestOperatorFindsWhatWaits(t *testing.T) {
 	c := newClient(t)
 	charge := c.charge(t, 10, "")
 	id := text(charge, "id")
-	require.Eventually(t, func() bool {
-		found, err := c.Temporal.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{
-			Query: "WorkspaceId = '" + c.workspaceID + "' AND Environment = 'sandbox' AND ExecutionStatus = 'Running'",
-		})
-
-		return err == nil && len(found.GetExecutions()) == 1 &&
-			found.GetExecutions()[0].GetExecution().GetWorkflowId() == "charge/"+id
-	}, 10*time.Second, 100*time.Millisecond)
+	for _, query := range []string{
+		"WorkspaceId = '" + c.workspaceID + "' AND Environment = 'sandbox' AND ExecutionStatus = 'Running'",
+		"PaymentHash = '" + text(charge, "payment_hash") + "' AND PaymentStatus = 'pending' AND AmountMsat = 10000",
+	} {
+		require.Eventually(t, func() bool { return c.finds(t, query, "charge/"+id) }, 10*time.Second, 100*time.Millisecond, query)
+	}
 	answer, err := c.Temporal.QueryWorkflow(t.Context(), "charge/"+id, "", workflows.QueryState)
 	require.NoError(t, err)
 	var state workflows.ChargeDescription
 	require.NoError(t, answer.Get(&state))
 	require.Equal(t, "pending", state.Status)
 	require.Contains(t, state.WaitsFor, "waiting for payment until ")
+
+	c.pay(t, charge, 0)
+	query := "PaymentHash = '" + text(charge, "payment_hash") + "' AND PaymentStatus = 'paid' AND ExecutionStatus = 'Completed'"
+	require.Eventually(t, func() bool { return c.finds(t, query, "charge/"+id) }, 10*time.Second, 100*time.Millisecond, query)
+}
+
+// finds reports whether a search of the UI gives exactly this workflow.
+func (c *client) finds(t *testing.T, query, workflowID string) bool {
+	t.Helper()
+	found, err := c.Temporal.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Query: query})
+
+	return err == nil && len(found.GetExecutions()) == 1 &&
+		found.GetExecutions()[0].GetExecution().GetWorkflowId() == workflowID
 }
