@@ -67,7 +67,7 @@ func TestRunStops(t *testing.T) {
 		answer, _ := b.try(http.MethodGet, "/v1/charges/"+id+"?wait=60", "")
 		waited <- answer
 	}()
-	time.Sleep(200 * time.Millisecond)
+	b.awaitLongPolls(t, 1)
 	started := time.Now()
 	stop()
 	require.Equal(t, "pending", b.object(<-waited, http.StatusOK)["status"])

@@ -1,7 +1,10 @@
 package api_test
 
 import (
+	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -22,7 +25,7 @@ func TestWaitWakes(t *testing.T) {
 	for i := range replies {
 		all.Go(func() { replies[i], errs[i] = b.try(http.MethodGet, "/v1/charges/"+id+"?wait=60", "") })
 	}
-	time.Sleep(300 * time.Millisecond)
+	b.awaitLongPolls(t, len(replies))
 	b.charges.pay(t, id, 6000)
 	all.Wait()
 	require.Less(t, time.Since(started), 10*time.Second)
@@ -78,4 +81,15 @@ func TestWaitSurvivesReconnect(t *testing.T) {
 	case <-time.After(15 * time.Second):
 		require.Fail(t, "the wake was lost")
 	}
+}
+
+// awaitLongPolls waits until so many requests wait for a charge.
+func (b *bench) awaitLongPolls(t *testing.T, n int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		recorder := httptest.NewRecorder()
+		b.server.OperatorHandler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+
+		return strings.Contains(recorder.Body.String(), fmt.Sprintf("\nlntpay_http_long_polls %d\n", n))
+	}, 10*time.Second, 5*time.Millisecond)
 }
