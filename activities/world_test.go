@@ -99,7 +99,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	s := storetest.New(t)
 	node := lightningtest.New("merchant")
-	require.NoError(t, s.PinNode(t.Context(), db.PinNodeParams{Name: node.Name(), Pubkey: node.Pubkey()}))
+	require.NoError(t, s.PinNode(t.Context(), db.PinNodeParams{Name: node.Name(), Pubkey: node.Pubkey(), Network: "regtest"}))
 	keys, err := lightning.NewKeyRing([32]byte{1})
 	require.NoError(t, err)
 	registry := prometheus.NewRegistry()

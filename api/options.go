@@ -30,9 +30,12 @@ type Options struct {
 // Environment is one environment's dependencies. A handler receives one and
 // cannot name the other.
 type Environment struct {
-	Store   *store.Store
-	Charges Charges
-	Sealer  Sealer
+	Store       *store.Store
+	Charges     Charges
+	Withdrawals Withdrawals
+	Sealer      Sealer
+	// Payouts has the default fee limit.
+	Payouts config.Payouts
 	// WebhookPolicy says which targets an endpoint may have.
 	WebhookPolicy webhooks.Policy
 }
@@ -47,6 +50,15 @@ type Charges interface {
 	// CancelCharge cancels the charge and freezes the answer in the claim
 	// whose resource id is claimID.
 	CancelCharge(ctx context.Context, ref workflows.ChargeRef, claimID string, startBy time.Time) error
+}
+
+// Withdrawals drives the workflow of a withdrawal, as Charges that of a charge.
+type Withdrawals interface {
+	// HoldWithdrawal locks the funds for the withdrawal of the claim whose
+	// resource id is ref.ID, unless Postgres' clock is past startBy.
+	HoldWithdrawal(ctx context.Context, ref workflows.WithdrawalRef, startBy time.Time) error
+	// EstimateFee asks the node what a payment would cost now.
+	EstimateFee(ctx context.Context, in workflows.QuoteInput) (workflows.QuoteResult, error)
 }
 
 // Sealer encrypts the secrets that must be known in clear to sign;

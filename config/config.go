@@ -68,6 +68,50 @@ type Environment struct {
 	OldPreimageKeyFiles []string `koanf:"old_preimage_key_files"`
 	Temporal            Temporal `koanf:"temporal"`
 	Node                Node     `koanf:"node"`
+	Payouts             Payouts  `koanf:"payouts"`
+}
+
+// Payouts sets how withdrawals are paid and bounded. A limit of 0 is no limit.
+type Payouts struct {
+	// DefaultMaxFeeFloorMsat is the least fee limit of a withdrawal that names
+	// none: a share of a small amount would not pay one hop's base fee.
+	DefaultMaxFeeFloorMsat payments.Msat `koanf:"default_max_fee_floor_msat"`
+	// DefaultMaxFeePPM is that fee limit as millionths of the amount.
+	DefaultMaxFeePPM int64 `koanf:"default_max_fee_ppm"`
+	// CLTVLimitBlocks bounds for how many blocks a payment may be held.
+	CLTVLimitBlocks uint32 `koanf:"cltv_limit_blocks"`
+	// TimeoutS is how long the node makes new attempts at a payment.
+	TimeoutS int `koanf:"timeout_s"`
+	// MaxParts is into how many parts a payment may be split.
+	MaxParts uint32 `koanf:"max_parts"`
+	// MaxAmountMsat is the largest amount of one withdrawal.
+	MaxAmountMsat payments.Msat `koanf:"max_amount_msat"`
+	// WorkspaceDailyMsat bounds a workspace's amounts of the last 24 hours.
+	WorkspaceDailyMsat payments.Msat `koanf:"workspace_daily_msat"`
+	// WorkspaceOpen bounds a workspace's withdrawals that are not over.
+	WorkspaceOpen int `koanf:"workspace_open"`
+	// WorkspaceOpenMsat bounds the amounts and fee limits of those.
+	WorkspaceOpenMsat payments.Msat `koanf:"workspace_open_msat"`
+	// NodeDailyMsat bounds a node's amounts of the last 24 hours.
+	NodeDailyMsat payments.Msat `koanf:"node_daily_msat"`
+	// NodeOpen bounds a node's withdrawals that are not over; a channel has
+	// 483 HTLC slots.
+	NodeOpen int `koanf:"node_open"`
+	// NodeOpenMsat bounds the amounts and fee limits of those.
+	NodeOpenMsat payments.Msat `koanf:"node_open_msat"`
+}
+
+// DefaultPayouts are the values of what is not set.
+func DefaultPayouts() Payouts {
+	return Payouts{
+		DefaultMaxFeeFloorMsat: 5 * payments.MsatPerSat, DefaultMaxFeePPM: 5000,
+		CLTVLimitBlocks: 1008, TimeoutS: 60, MaxParts: 16,
+		MaxAmountMsat:      10_000_000 * payments.MsatPerSat,
+		WorkspaceDailyMsat: 50_000_000 * payments.MsatPerSat,
+		WorkspaceOpen:      200, WorkspaceOpenMsat: 50_000_000 * payments.MsatPerSat,
+		NodeDailyMsat: 500_000_000 * payments.MsatPerSat,
+		NodeOpen:      400, NodeOpenMsat: 200_000_000 * payments.MsatPerSat,
+	}
 }
 
 // Temporal sets the orchestrator.
@@ -92,13 +136,16 @@ type Node struct {
 	TLSCertFile string `koanf:"tls_cert_file"`
 	// MacaroonFile is a macaroon with at least the receive permissions.
 	MacaroonFile string `koanf:"macaroon_file"`
+	// SpendMacaroonFile is the macaroon of the calls that pay; without one
+	// they use MacaroonFile.
+	SpendMacaroonFile string `koanf:"spend_macaroon_file"`
 	// Pubkey is the node's identity in hex; another node is refused.
 	Pubkey string `koanf:"pubkey"`
 }
 
 // Defaults are the values of what is not set.
 func Defaults() Config {
-	env := Environment{MaxConns: 20, Temporal: Temporal{RetentionHours: 72}}
+	env := Environment{MaxConns: 20, Temporal: Temporal{RetentionHours: 72}, Payouts: DefaultPayouts()}
 
 	return Config{
 		Log: Log{Level: "info"},

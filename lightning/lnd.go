@@ -58,6 +58,9 @@ type Config struct {
 	TLSCertFile string
 	// MacaroonFile is a macaroon with at least ReceivePermissions.
 	MacaroonFile string
+	// SpendMacaroonFile is a macaroon with at least SpendPermissions; empty
+	// means MacaroonFile.
+	SpendMacaroonFile string
 	// Pubkey is the node's identity in hex; another node is refused.
 	Pubkey string
 }

@@ -19,6 +19,18 @@ var (
 	ErrInvoiceNotFound = errors.New("lightning: no such invoice on this node")
 	// ErrInvoiceSettled is CancelInvoice's answer for a settled invoice.
 	ErrInvoiceSettled = errors.New("lightning: invoice is settled")
+	// ErrPaymentNotFound means the node answered that it has no payment of
+	// this hash. It is not proof that none was sent.
+	ErrPaymentNotFound = errors.New("lightning: no such payment on this node")
+	// ErrPaymentExists is SendPayment's answer for a hash whose payment is
+	// initiated, in flight or succeeded: lnd says AlreadyExists to all three
+	// (routerrpc/router_server.go), so it does not mean paid.
+	ErrPaymentExists = errors.New("lightning: the node has a payment of this hash")
+	// ErrPaymentRefused is SendPayment's answer when lnd's own handler
+	// refused the request before it wrote anything: repeating is no use.
+	ErrPaymentRefused = errors.New("lightning: the node refuses this payment")
+	// ErrNoRoute means that the node's graph has no route for the amount.
+	ErrNoRoute = errors.New("lightning: no route")
 	// ErrWrongNode means another node than the configured one answers at the
 	// address. Nothing it says counts.
 	ErrWrongNode = errors.New("lightning: another node answers at this address")
@@ -73,6 +85,79 @@ type NewInvoice struct {
 type Indexes struct {
 	Add    uint64
 	Settle uint64
+	// Payment is the highest payment index; failed and incomplete payments
+	// count.
+	Payment uint64
+}
+
+// PaymentState is the node's word on a payment.
+type PaymentState string
+
+// The states of a payment on the node (lnrpc.Payment_PaymentStatus; INITIATED
+// counts as in flight). Failed is final only for the initiation that it was
+// read of: lnd lets the same hash be paid again.
+const (
+	PaymentInFlight  PaymentState = "in_flight"
+	PaymentSucceeded PaymentState = "succeeded"
+	PaymentFailed    PaymentState = "failed"
+)
+
+// FailureReason says why a payment failed (lnrpc.PaymentFailureReason).
+type FailureReason string
+
+// The reasons.
+const (
+	ReasonTimeout             FailureReason = "timeout"
+	ReasonNoRoute             FailureReason = "no_route"
+	ReasonError               FailureReason = "error"
+	ReasonIncorrectDetails    FailureReason = "incorrect_payment_details"
+	ReasonInsufficientBalance FailureReason = "insufficient_balance"
+	ReasonCanceled            FailureReason = "canceled"
+)
+
+// Payment is the node's record of a payment.
+type Payment struct {
+	PaymentHash Hash
+	State       PaymentState
+	// Index and CreatedNS together name one initiation of a hash: a failed one
+	// that is initiated again gets another pair (payments/db, InitPayment).
+	Index     uint64
+	CreatedNS int64
+	ValueMsat payments.Msat
+	// FeeMsat is what was paid for routing, over all parts.
+	FeeMsat payments.Msat
+	// Preimage is zero unless the state is succeeded.
+	Preimage Preimage
+	Reason   FailureReason
+	// Attempts is how many HTLCs were ever tried, Pending how many are out,
+	// and ExpiryHeight the highest block at which one of those ends by itself
+	// (the first hop's total time lock).
+	Attempts     int
+	Pending      int
+	ExpiryHeight uint32
+}
+
+// SendRequest is what SendPayment asks for.
+type SendRequest struct {
+	Bolt11 string
+	// AmountMsat is zero unless the invoice names no amount.
+	AmountMsat payments.Msat
+	// FeeLimitMsat is the most that all parts together may cost; 0 means
+	// routes without fees only.
+	FeeLimitMsat payments.Msat
+	// CLTVLimit bounds for how many blocks the funds may be locked.
+	CLTVLimit uint32
+	// Timeout ends new attempts; those under way go on. Whole seconds.
+	Timeout  time.Duration
+	MaxParts uint32
+}
+
+// RouteRequest is what EstimateFee asks for.
+type RouteRequest struct {
+	Bolt11 string
+	// AmountMsat is what would be paid, whatever the invoice names.
+	AmountMsat payments.Msat
+	CLTVLimit  uint32
 }
 
 // Node is one lnd node. Every method honours its context's deadline and has
@@ -114,6 +199,30 @@ type Node interface {
 	// highest among its most recent invoices and may be lower than the true
 	// one, so only Add proves a regression.
 	HighestIndexes(ctx context.Context) (Indexes, error)
+	// SendPayment makes a payment and reads its stream until it is final or
+	// the context ends, which does not end the payment. A nil error means
+	// that the payment is final: succeeded or failed. Otherwise last is the
+	// latest news from the stream, nil without any, and the error
+	// ErrPaymentExists, ErrPaymentRefused, or "unknown". The context's
+	// deadline is its only one.
+	SendPayment(ctx context.Context, request SendRequest) (last *Payment, err error)
+	// TrackPayment reads what the node knows of a hash, once;
+	// ErrPaymentNotFound on gRPC NotFound.
+	TrackPayment(ctx context.Context, hash Hash) (Payment, error)
+	// SubscribePayments streams every change of every payment until the
+	// context ends or the stream breaks (always a non-nil error). It replays
+	// nothing: what happened before onOpen is not told.
+	SubscribePayments(ctx context.Context, onOpen func(), handle func(Payment) error) error
+	// ListPayments pages through all payments with an index above after, in
+	// order, incomplete and failed ones too, at most pageSize at a time.
+	ListPayments(ctx context.Context, after, pageSize uint64, page func([]Payment) error) error
+	// EstimateFee is what the cheapest route that the node knows now would
+	// cost, from its graph; nothing is sent. ErrNoRoute if there is none.
+	EstimateFee(ctx context.Context, request RouteRequest) (payments.Msat, error)
+	// SteadyFor is how long the node has answered without an error, a timeout
+	// or a new connection (a restart of the node breaks it); 0 unless the last
+	// call went well.
+	SteadyFor() time.Duration
 	// ReceivableMsat is what the active channels could receive in all. The
 	// answer may be some seconds old.
 	ReceivableMsat(ctx context.Context) (payments.Msat, error)

@@ -13,6 +13,8 @@ const (
 	EventChargePaid              EventType = "charge.paid"
 	EventChargeExpired           EventType = "charge.expired"
 	EventChargeCanceled          EventType = "charge.canceled"
+	EventWithdrawalSucceeded     EventType = "withdrawal.succeeded"
+	EventWithdrawalFailed        EventType = "withdrawal.failed"
 	EventWebhookTest             EventType = "webhook.test"
 	EventWebhookEndpointDisabled EventType = "webhook.endpoint_disabled"
 )
@@ -21,6 +23,7 @@ const (
 func EventTypes() []EventType {
 	return []EventType{
 		EventChargePaid, EventChargeExpired, EventChargeCanceled,
+		EventWithdrawalSucceeded, EventWithdrawalFailed,
 		EventWebhookTest, EventWebhookEndpointDisabled,
 	}
 }

@@ -11,13 +11,14 @@ import (
 // 26-character Crockford base32 of a UUIDv7 (the TypeID format), so ids of one
 // kind sort by the time they were made.
 const (
-	PrefixWorkspace = "ws"
-	PrefixKey       = "key"
-	PrefixCharge    = "ch"
-	PrefixEndpoint  = "we"
-	PrefixEvent     = "evt"
-	PrefixDelivery  = "dlv"
-	PrefixTransfer  = "txf"
+	PrefixWorkspace  = "ws"
+	PrefixKey        = "key"
+	PrefixCharge     = "ch"
+	PrefixWithdrawal = "wd"
+	PrefixEndpoint   = "we"
+	PrefixEvent      = "evt"
+	PrefixDelivery   = "dlv"
+	PrefixTransfer   = "txf"
 )
 
 // NewID makes a fresh id with one of the prefixes above. It panics only when

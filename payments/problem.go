@@ -13,11 +13,20 @@ const (
 	CodeNotFound             Code = "not_found"
 	CodeMethodNotAllowed     Code = "method_not_allowed"
 	CodeChargeNotCancelable  Code = "charge_not_cancelable"
+	CodeDuplicatePayment     Code = "duplicate_payment"
 	CodePayloadTooLarge      Code = "payload_too_large"
 	CodeUnsupportedMediaType Code = "unsupported_media_type"
 	CodeIdempotencyKeyReused Code = "idempotency_key_reused"
 	CodeAmountOutOfRange     Code = "amount_out_of_range"
 	CodeURLNotAllowed        Code = "url_not_allowed"
+	CodeInsufficientBalance  Code = "insufficient_balance"
+	CodeInvoiceInvalid       Code = "invoice_invalid"
+	CodeInvoiceExpired       Code = "invoice_expired"
+	CodeInvoiceWrongNetwork  Code = "invoice_wrong_network"
+	CodeAmountRequired       Code = "amount_required"
+	CodeAmountNotAllowed     Code = "amount_not_allowed"
+	CodeLimitExceeded        Code = "limit_exceeded"
+	CodePayoutsFrozen        Code = "payouts_frozen"
 	CodeRateLimited          Code = "rate_limited"
 	CodeServiceUnavailable   Code = "service_unavailable"
 	CodeInternal             Code = "internal_error"
@@ -34,11 +43,20 @@ var kinds = map[Code]struct {
 	CodeNotFound:             {http.StatusNotFound, "There is no such object."},
 	CodeMethodNotAllowed:     {http.StatusMethodNotAllowed, "The method is not allowed here."},
 	CodeChargeNotCancelable:  {http.StatusConflict, "The charge can no longer be canceled."},
+	CodeDuplicatePayment:     {http.StatusConflict, "This payment hash is being paid or was paid by another withdrawal."},
 	CodePayloadTooLarge:      {http.StatusRequestEntityTooLarge, "The request body is too large."},
 	CodeUnsupportedMediaType: {http.StatusUnsupportedMediaType, "The body must be application/json."},
 	CodeIdempotencyKeyReused: {http.StatusUnprocessableEntity, "The Idempotency-Key was used with another body."},
 	CodeAmountOutOfRange:     {http.StatusUnprocessableEntity, "The amount is out of range."},
 	CodeURLNotAllowed:        {http.StatusUnprocessableEntity, "The URL is not allowed."},
+	CodeInsufficientBalance:  {http.StatusUnprocessableEntity, "The available balance does not cover amount and fee."},
+	CodeInvoiceInvalid:       {http.StatusUnprocessableEntity, "The invoice cannot be paid."},
+	CodeInvoiceExpired:       {http.StatusUnprocessableEntity, "The invoice has expired or is about to."},
+	CodeInvoiceWrongNetwork:  {http.StatusUnprocessableEntity, "The invoice is of another network."},
+	CodeAmountRequired:       {http.StatusUnprocessableEntity, "The invoice names no amount: the request must."},
+	CodeAmountNotAllowed:     {http.StatusUnprocessableEntity, "The invoice names its amount: the request must not."},
+	CodeLimitExceeded:        {http.StatusUnprocessableEntity, "A limit on withdrawals is exceeded."},
+	CodePayoutsFrozen:        {http.StatusUnprocessableEntity, "Payouts are frozen."},
 	CodeRateLimited:          {http.StatusTooManyRequests, "Too many requests."},
 	CodeServiceUnavailable:   {http.StatusServiceUnavailable, "The outcome is unknown: repeat with the same Idempotency-Key."},
 	CodeInternal:             {http.StatusInternalServerError, "Something went wrong on our side."},

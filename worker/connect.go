@@ -58,7 +58,7 @@ func connectNode(ctx context.Context, cfg config.Node, log *slog.Logger) (lightn
 
 // pin writes the fingerprints of the keys and the node's pubkey on first
 // sight, and refuses others ever after.
-func pin(ctx context.Context, s *store.Store, keys *lightning.KeyRing, node lightning.Node) error {
+func pin(ctx context.Context, s *store.Store, keys *lightning.KeyRing, node lightning.Node, network string) error {
 	for id, fingerprint := range keys.Fingerprints() {
 		if err := s.PinPreimageKey(ctx, db.PinPreimageKeyParams{ID: id, Fingerprint: fingerprint[:]}); err != nil {
 			return fmt.Errorf("pin preimage key %s: %w", id, err)
@@ -84,7 +84,7 @@ func pin(ctx context.Context, s *store.Store, keys *lightning.KeyRing, node ligh
 			return fmt.Errorf("open charges need preimage key %s: list its file in old_preimage_key_files", id)
 		}
 	}
-	if err := s.PinNode(ctx, db.PinNodeParams{Name: node.Name(), Pubkey: node.Pubkey()}); err != nil {
+	if err := s.PinNode(ctx, db.PinNodeParams{Name: node.Name(), Pubkey: node.Pubkey(), Network: network}); err != nil {
 		return fmt.Errorf("pin node %s: %w", node.Name(), err)
 	}
 	row, err := s.GetNode(ctx, node.Name())
@@ -93,6 +93,10 @@ func pin(ctx context.Context, s *store.Store, keys *lightning.KeyRing, node ligh
 	}
 	if row.Pubkey != node.Pubkey() {
 		return fmt.Errorf("%w: node %s was %s, now %s answers", lightning.ErrWrongNode, node.Name(), row.Pubkey, node.Pubkey())
+	}
+	// A row from before networks were noted has none.
+	if err := s.SetNodeNetwork(ctx, db.SetNodeNetworkParams{Name: node.Name(), Network: network}); err != nil {
+		return fmt.Errorf("note the network of %s: %w", node.Name(), err)
 	}
 
 	return nil

@@ -79,7 +79,7 @@ func New(ctx context.Context, name payments.Environment, env config.Environment,
 		return nil, err
 	}
 	w := &Worker{Store: s, Node: node, fatal: make(chan error, 1), log: log}
-	if err := pin(ctx, s, keys, node); err != nil {
+	if err := pin(ctx, s, keys, node, env.Node.Network); err != nil {
 		w.Close()
 
 		return nil, err

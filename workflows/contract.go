@@ -18,11 +18,14 @@ const (
 // the Temporal UI. They are in recorded histories: never rename one.
 const (
 	NameCharge      = "Charge"
+	NameWithdrawal  = "Withdrawal"
+	NameQuote       = "Quote"
 	NameDelivery    = "Delivery"
 	NameNodeWatcher = "NodeWatcher"
 	NameSweeper     = "Sweeper"
 
 	UpdateOpen   = "open"
+	UpdateHold   = "hold"
 	UpdateCancel = "cancel"
 	UpdateNudge  = "nudge"
 	SignalNudge  = "nudge"
@@ -32,15 +35,22 @@ const (
 
 // Names of activities.
 const (
-	ActivityOpenCharge      = "OpenCharge"
-	ActivityLookAtCharge    = "LookAtCharge"
-	ActivitySettleCharge    = "SettleCharge"
-	ActivityExpireCharge    = "ExpireCharge"
-	ActivityCancelCharge    = "CancelCharge"
-	ActivityAttemptDelivery = "AttemptDelivery"
-	ActivityWatchNode       = "WatchNode"
-	ActivitySweepNode       = "SweepNode"
-	ActivitySweepRows       = "SweepRows"
+	ActivityOpenCharge        = "OpenCharge"
+	ActivityLookAtCharge      = "LookAtCharge"
+	ActivitySettleCharge      = "SettleCharge"
+	ActivityExpireCharge      = "ExpireCharge"
+	ActivityCancelCharge      = "CancelCharge"
+	ActivityHoldWithdrawal    = "HoldWithdrawal"
+	ActivityLookAtWithdrawal  = "LookAtWithdrawal"
+	ActivitySendWithdrawal    = "SendWithdrawal"
+	ActivityFollowWithdrawal  = "FollowWithdrawal"
+	ActivitySettleByBook      = "SettleByBook"
+	ActivityResolveWithdrawal = "ResolveWithdrawal"
+	ActivityEstimateFee       = "EstimateFee"
+	ActivityAttemptDelivery   = "AttemptDelivery"
+	ActivityWatchNode         = "WatchNode"
+	ActivitySweepNode         = "SweepNode"
+	ActivitySweepRows         = "SweepRows"
 )
 
 // Types of application errors that workflows tell apart.
@@ -56,10 +66,12 @@ const (
 
 // Workflow ids are the ids of the resources behind a word that says the kind.
 const (
-	chargeIDPrefix   = "charge/"
-	deliveryIDPrefix = "delivery/"
-	watcherIDPrefix  = "node-watcher/"
-	sweeperIDPrefix  = "sweeper/"
+	chargeIDPrefix     = "charge/"
+	withdrawalIDPrefix = "withdrawal/"
+	quoteIDPrefix      = "quote/"
+	deliveryIDPrefix   = "delivery/"
+	watcherIDPrefix    = "node-watcher/"
+	sweeperIDPrefix    = "sweeper/"
 )
 
 // ErrOutcomeUnknown says that nothing was decided in time: nothing is frozen,
@@ -121,6 +133,91 @@ type ChargeState struct {
 	Claimed bool `json:",omitempty"`
 	// Deliveries are those of the closing event that nobody has tried.
 	Deliveries []string `json:",omitempty"`
+}
+
+// WithdrawalRef names a withdrawal to the orchestrator: enough for the workflow
+// id and the search attributes, nothing that moves money.
+type WithdrawalRef struct {
+	ID          string
+	WorkspaceID string
+	AmountMsat  payments.Msat
+}
+
+// WithdrawalInput starts a withdrawal's workflow.
+type WithdrawalInput struct {
+	WithdrawalID string
+	// Look says that the run was started by a nudge or the sweeper and looks
+	// at its row at once, instead of waiting for an update.
+	Look bool
+}
+
+// HoldWithdrawal is the argument of the update that locks a withdrawal's funds.
+type HoldWithdrawal struct {
+	WithdrawalID string
+	// StartBy is compared with Postgres' clock in the transaction that would
+	// lock the funds; past it nothing is decided.
+	StartBy time.Time
+}
+
+// NudgeWithdrawal is the argument of the update that nudges a withdrawal's run.
+type NudgeWithdrawal struct {
+	WithdrawalID string
+}
+
+// SendWithdrawal is the argument of the activity that sends.
+type SendWithdrawal struct {
+	WithdrawalID string
+	// Sends is the number of send rows that the decision to send was made by.
+	Sends int
+}
+
+// Step is what a withdrawal's run does next.
+type Step string
+
+// The steps.
+const (
+	StepNone    Step = ""
+	StepSend    Step = "send"
+	StepFollow  Step = "follow"
+	StepBook    Step = "book"
+	StepResolve Step = "resolve"
+	// StepWait is for an operator: under review.
+	StepWait Step = "wait"
+)
+
+// WithdrawalState is what every withdrawal activity returns: the row as it left
+// it, and what it asks for next.
+type WithdrawalState struct {
+	// Status is empty when there is no row because the claim was refused or
+	// nothing was decided.
+	Status payments.WithdrawalStatus `json:",omitempty"`
+	// PaymentHash is in hex, for the search attribute.
+	PaymentHash string `json:",omitempty"`
+	// Next is due in NextIn; a nudge makes the run look at once.
+	Next   Step          `json:",omitempty"`
+	NextIn time.Duration `json:",omitempty"`
+	// Sends is the number of send rows.
+	Sends int `json:",omitempty"`
+	// Note tells operators in words what is waited for.
+	Note string `json:",omitempty"`
+	// ChargeID and its workspace are set when a book transfer of it has ended:
+	// the charge's own run is nudged.
+	Charge *ChargeRef `json:",omitempty"`
+	// Deliveries are those of the closing event that nobody has tried.
+	Deliveries []string `json:",omitempty"`
+}
+
+// QuoteInput asks for an estimate; it moves nothing.
+type QuoteInput struct {
+	Bolt11     string
+	AmountMsat payments.Msat
+}
+
+// QuoteResult is the node's estimate.
+type QuoteResult struct {
+	// Routed is false when the node knows no route now.
+	Routed  bool
+	FeeMsat payments.Msat
 }
 
 // DeliveryInput starts a delivery's workflow.

@@ -13,6 +13,9 @@ import (
 // within 80 % of it.
 const workflowTaskTimeout = 5 * time.Second
 
+// quoteTimeout ends a quote that nobody waits for any more.
+const quoteTimeout = 10 * time.Second
+
 // withLocal sets how local activities run: once, within the workflow task. The
 // workflow itself decides what a failure means and when to try again; a retry
 // inside would hold the task and keep nudges out.

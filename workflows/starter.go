@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
@@ -47,26 +46,7 @@ func (s *Starter) CancelCharge(ctx context.Context, ref ChargeRef, claimID strin
 }
 
 func (s *Starter) updateCharge(ctx context.Context, ref ChargeRef, in ChargeInput, update string, args any) error {
-	start := s.Client.NewWithStartWorkflowOperation(s.chargeOptions(ref), NameCharge, in)
-	handle, err := s.Client.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
-		StartWorkflowOperation: start,
-		UpdateOptions: client.UpdateWorkflowOptions{
-			// Fresh for each attempt: a stored outcome of an earlier one
-			// would be returned for ever (rule "Idempotent POST" 2).
-			UpdateID:     uuid.NewString(),
-			UpdateName:   update,
-			Args:         []any{args},
-			WaitForStage: client.WorkflowUpdateStageCompleted,
-		},
-	})
-	if err != nil {
-		return fmt.Errorf("%s %s: %w: %w", update, ref.ID, ErrOutcomeUnknown, err)
-	}
-	if err := handle.Get(ctx, nil); err != nil {
-		return fmt.Errorf("%s %s: %w: %w", update, ref.ID, ErrOutcomeUnknown, err)
-	}
-
-	return nil
+	return s.updateWithStart(ctx, s.chargeOptions(ref), NameCharge, in, update, args)
 }
 
 // NudgeCharge tells the charge's run to look at its row, starting a run if

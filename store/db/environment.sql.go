@@ -22,18 +22,22 @@ func (q *Queries) GetEnvironment(ctx context.Context) (string, error) {
 }
 
 const getNode = `-- name: GetNode :one
-SELECT name, pubkey, settle_cursor, highest_add_index, highest_settle_index, regressed_at, created_at, now()::timestamptz AS now FROM node WHERE name = $1
+SELECT name, pubkey, settle_cursor, highest_add_index, highest_settle_index, regressed_at, created_at, network, highest_payment_index, payments_explained_to, thaw_requested_at, now()::timestamptz AS now FROM node WHERE name = $1
 `
 
 type GetNodeRow struct {
-	Name               string
-	Pubkey             string
-	SettleCursor       int64
-	HighestAddIndex    int64
-	HighestSettleIndex int64
-	RegressedAt        *time.Time
-	CreatedAt          time.Time
-	Now                time.Time
+	Name                string
+	Pubkey              string
+	SettleCursor        int64
+	HighestAddIndex     int64
+	HighestSettleIndex  int64
+	RegressedAt         *time.Time
+	CreatedAt           time.Time
+	Network             *string
+	HighestPaymentIndex int64
+	PaymentsExplainedTo *int64
+	ThawRequestedAt     *time.Time
+	Now                 time.Time
 }
 
 func (q *Queries) GetNode(ctx context.Context, name string) (GetNodeRow, error) {
@@ -47,6 +51,10 @@ func (q *Queries) GetNode(ctx context.Context, name string) (GetNodeRow, error) 
 		&i.HighestSettleIndex,
 		&i.RegressedAt,
 		&i.CreatedAt,
+		&i.Network,
+		&i.HighestPaymentIndex,
+		&i.PaymentsExplainedTo,
+		&i.ThawRequestedAt,
 		&i.Now,
 	)
 	return i, err
@@ -107,16 +115,17 @@ func (q *Queries) OpenChargeKeys(ctx context.Context) ([]string, error) {
 }
 
 const pinNode = `-- name: PinNode :exec
-INSERT INTO node (name, pubkey) VALUES ($1, $2) ON CONFLICT DO NOTHING
+INSERT INTO node (name, pubkey, network) VALUES ($1, $2, $3::text) ON CONFLICT DO NOTHING
 `
 
 type PinNodeParams struct {
-	Name   string
-	Pubkey string
+	Name    string
+	Pubkey  string
+	Network string
 }
 
 func (q *Queries) PinNode(ctx context.Context, arg PinNodeParams) error {
-	_, err := q.db.Exec(ctx, pinNode, arg.Name, arg.Pubkey)
+	_, err := q.db.Exec(ctx, pinNode, arg.Name, arg.Pubkey, arg.Network)
 	return err
 }
 
@@ -132,5 +141,19 @@ type PinPreimageKeyParams struct {
 
 func (q *Queries) PinPreimageKey(ctx context.Context, arg PinPreimageKeyParams) error {
 	_, err := q.db.Exec(ctx, pinPreimageKey, arg.ID, arg.Fingerprint)
+	return err
+}
+
+const setNodeNetwork = `-- name: SetNodeNetwork :exec
+UPDATE node SET network = $1::text WHERE name = $2 AND network IS DISTINCT FROM $1::text
+`
+
+type SetNodeNetworkParams struct {
+	Network string
+	Name    string
+}
+
+func (q *Queries) SetNodeNetwork(ctx context.Context, arg SetNodeNetworkParams) error {
+	_, err := q.db.Exec(ctx, setNodeNetwork, arg.Network, arg.Name)
 	return err
 }

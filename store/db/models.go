@@ -112,13 +112,35 @@ type EventSequence struct {
 }
 
 type Node struct {
-	Name               string
-	Pubkey             string
-	SettleCursor       int64
-	HighestAddIndex    int64
-	HighestSettleIndex int64
-	RegressedAt        *time.Time
-	CreatedAt          time.Time
+	Name                string
+	Pubkey              string
+	SettleCursor        int64
+	HighestAddIndex     int64
+	HighestSettleIndex  int64
+	RegressedAt         *time.Time
+	CreatedAt           time.Time
+	Network             *string
+	HighestPaymentIndex int64
+	PaymentsExplainedTo *int64
+	ThawRequestedAt     *time.Time
+}
+
+type OperatorAction struct {
+	ID        int64
+	Actor     string
+	Action    string
+	Target    string
+	Reason    string
+	Detail    json.RawMessage
+	CreatedAt time.Time
+}
+
+type PayoutFreeze struct {
+	Scope     string
+	Frozen    bool
+	Reason    string
+	Actor     string
+	ChangedAt time.Time
 }
 
 type PreimageKey struct {
@@ -137,6 +159,20 @@ type Receipt struct {
 	ChargeID    *string
 	State       string
 	NextCheckAt *time.Time
+}
+
+type StrayPayment struct {
+	Node         string
+	PaymentIndex int64
+	CreatedNs    int64
+	PaymentHash  []byte
+	WithdrawalID *string
+	Status       string
+	AmountMsat   int64
+	FeeMsat      int64
+	State        string
+	SeenAt       time.Time
+	ClosedAt     *time.Time
 }
 
 type Transfer struct {
@@ -166,6 +202,65 @@ type WebhookEndpoint struct {
 	CreatedAt            time.Time
 	DeletedAt            *time.Time
 	FailingSince         *time.Time
+}
+
+type Withdrawal struct {
+	ID               string
+	WorkspaceID      string
+	Node             string
+	Kind             string
+	Status           string
+	ReviewReason     *string
+	PaymentHash      []byte
+	Destination      string
+	Bolt11           string
+	Amountless       bool
+	ChargeID         *string
+	AmountMsat       int64
+	MaxFeeMsat       int64
+	FeeMsat          int64
+	Preimage         []byte
+	FailureCode      *string
+	Description      *string
+	Metadata         json.RawMessage
+	ExternalID       *string
+	InvoiceExpiresAt time.Time
+	Sends            int32
+	SentAt           *time.Time
+	PaymentIndex     *int64
+	HtlcAttempts     int32
+	HtlcExpiryHeight int64
+	CheckedAt        *time.Time
+	NoHtlcsSince     *time.Time
+	Finding          *string
+	FindingAt        *time.Time
+	FindingSends     *int32
+	CreatedAt        time.Time
+	CompletedAt      *time.Time
+	NextCheckAt      *time.Time
+}
+
+type WithdrawalResolution struct {
+	ID           int64
+	WithdrawalID string
+	Action       string
+	Actor        string
+	Reason       string
+	CreatedAt    time.Time
+	Outcome      *string
+	Detail       *string
+	JudgedAt     *time.Time
+}
+
+type WithdrawalSend struct {
+	WithdrawalID         string
+	Number               int32
+	StartedAt            time.Time
+	Deadline             time.Time
+	PredecessorIndex     *int64
+	PredecessorCreatedNs *int64
+	EndedAt              *time.Time
+	Outcome              *string
 }
 
 type Workspace struct {

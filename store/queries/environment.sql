@@ -9,7 +9,10 @@ ON CONFLICT (id) DO NOTHING;
 SELECT id, fingerprint FROM preimage_key;
 
 -- name: PinNode :exec
-INSERT INTO node (name, pubkey) VALUES (@name, @pubkey) ON CONFLICT DO NOTHING;
+INSERT INTO node (name, pubkey, network) VALUES (@name, @pubkey, @network::text) ON CONFLICT DO NOTHING;
+
+-- name: SetNodeNetwork :exec
+UPDATE node SET network = @network::text WHERE name = @name AND network IS DISTINCT FROM @network::text;
 
 -- name: GetNode :one
 SELECT *, now()::timestamptz AS now FROM node WHERE name = @name;
