@@ -33,6 +33,11 @@ const (
 	AlertSettledForNothing  = "settled_for_nothing"
 	AlertNodeRegressed      = "node_regressed"
 	AlertHashMismatch       = "payment_hash_mismatch"
+	AlertUnderReview        = "withdrawal_under_review"
+	AlertExcessFee          = "excess_fee"
+	AlertNoHTLCs            = "payment_without_htlcs"
+	AlertLatePayment        = "paid_after_void"
+	AlertPaymentUnexplained = "payment_unexplained"
 )
 
 // Raise reports an alert with attributes that name rows, never secrets.

@@ -210,7 +210,7 @@ func (a *Charges) notRegressed(ctx context.Context, row db.Charge) error {
 	if row.AddIndex != nil {
 		node.HighestAddIndex = max(node.HighestAddIndex, *row.AddIndex)
 	}
-	if int64(present.Add) < node.HighestAddIndex {
+	if regressed(node, present) {
 		if err := markRegressed(ctx, a.Store, a.Alerts, node, present); err != nil {
 			return err
 		}

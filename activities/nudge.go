@@ -20,6 +20,7 @@ const (
 // Nudger wakes workflows: the Starter, or a fake.
 type Nudger interface {
 	NudgeCharge(ctx context.Context, ref workflows.ChargeRef) error
+	NudgeWithdrawal(ctx context.Context, ref workflows.WithdrawalRef) error
 	Deliver(ctx context.Context, deliveryID string) error
 }
 
@@ -38,20 +39,30 @@ func newNudges(nudger Nudger, log *slog.Logger) *nudges {
 	return n
 }
 
-// send nudges charges. A failure is only logged: what was nudged for is in the
-// rows, and somebody comes back for it.
+// send nudges charges.
 func (n *nudges) send(ctx context.Context, refs []workflows.ChargeRef) {
 	for _, ref := range refs {
-		n.group.Go(func() error {
-			ctx, cancel := context.WithTimeout(ctx, nudgeTimeout)
-			defer cancel()
-			if err := n.nudger.NudgeCharge(ctx, ref); err != nil {
-				n.log.WarnContext(ctx, "nudge failed, will be repeated", "charge", ref.ID, "error", err)
-			}
-
-			return nil
-		})
+		n.begin(ctx, ref.ID, func(ctx context.Context) error { return n.nudger.NudgeCharge(ctx, ref) })
 	}
+}
+
+// withdrawal nudges a withdrawal.
+func (n *nudges) withdrawal(ctx context.Context, ref workflows.WithdrawalRef) {
+	n.begin(ctx, ref.ID, func(ctx context.Context) error { return n.nudger.NudgeWithdrawal(ctx, ref) })
+}
+
+// begin nudges one. A failure is only logged: what was nudged for is in the
+// rows, and somebody comes back for it.
+func (n *nudges) begin(ctx context.Context, id string, nudge func(context.Context) error) {
+	n.group.Go(func() error {
+		ctx, cancel := context.WithTimeout(ctx, nudgeTimeout)
+		defer cancel()
+		if err := nudge(ctx); err != nil {
+			n.log.WarnContext(ctx, "nudge failed, will be repeated", "resource", id, "error", err)
+		}
+
+		return nil
+	})
 }
 
 // wait returns when all are answered.

@@ -43,7 +43,11 @@ func (a *Nodes) SweepRows(ctx context.Context) error {
 	deliveriesErr := a.sweepDeliveries(ctx)
 	receipts, receiptsErr := a.overdueReceipts(ctx)
 	charges, chargesErr := a.overdueCharges(ctx)
-	a.nudgeAll(ctx, append(receipts, charges...))
+	withdrawals, withdrawalsErr := a.overdueWithdrawals(ctx)
+	a.nudgeAll(ctx, append(receipts, charges...), withdrawals)
+	if err := a.thaw(ctx); err != nil {
+		a.Log.WarnContext(ctx, "the node is not thawed", "node", a.Node.Name(), "error", err)
+	}
 	if err := a.checkIndexes(ctx); err != nil {
 		a.Log.WarnContext(ctx, "the node's indexes are not checked", "node", a.Node.Name(), "error", err)
 	}
@@ -51,18 +55,65 @@ func (a *Nodes) SweepRows(ctx context.Context) error {
 		a.Log.WarnContext(ctx, "the list of a node back in time is not swept", "node", a.Node.Name(), "error", err)
 	}
 	if err := a.count(ctx); err != nil {
-		a.Log.WarnContext(ctx, "open charges are not counted", "error", err)
+		a.Log.WarnContext(ctx, "what is open is not counted", "error", err)
 	}
 
-	return errors.Join(deliveriesErr, receiptsErr, chargesErr)
+	return errors.Join(deliveriesErr, receiptsErr, chargesErr, withdrawalsErr)
 }
 
-func (a *Nodes) nudgeAll(ctx context.Context, refs []workflows.ChargeRef) {
+func (a *Nodes) nudgeAll(ctx context.Context, refs []workflows.ChargeRef, withdrawals []workflows.WithdrawalRef) {
 	ctx, cancel := context.WithTimeout(ctx, nudgesTimeout)
 	defer cancel()
 	nudges := newNudges(a.Nudger, a.Log)
 	nudges.send(ctx, refs)
+	for _, ref := range withdrawals {
+		nudges.withdrawal(ctx, ref)
+	}
 	nudges.wait()
+}
+
+func (a *Nodes) overdueWithdrawals(ctx context.Context) ([]workflows.WithdrawalRef, error) {
+	rows, err := a.Store.SweepWithdrawals(ctx, sweepLimit)
+	if err != nil {
+		return nil, fmt.Errorf("sweep withdrawals: %w", err)
+	}
+	a.Metrics.swept.WithLabelValues("withdrawal").Add(float64(len(rows)))
+	refs := make([]workflows.WithdrawalRef, len(rows))
+	for i, row := range rows {
+		refs[i] = withdrawalRef(row.ID, row.WorkspaceID, row.AmountMsat)
+	}
+
+	return refs, nil
+}
+
+// thaw ends the regression of the node if an operator has asked for it: what
+// the node has now counts from here, and its whole list is read.
+func (a *Nodes) thaw(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, regressedTimeout)
+	defer cancel()
+	node, err := a.Store.GetNode(ctx, a.Node.Name())
+	if err != nil {
+		return fmt.Errorf("read node %s: %w", a.Node.Name(), err)
+	}
+	if node.ThawRequestedAt == nil {
+		return nil
+	}
+	present, err := a.Node.HighestIndexes(ctx)
+	if err != nil {
+		return fmt.Errorf("read the node's indexes: %w", err)
+	}
+	if _, err := a.Store.ThawNode(ctx, db.ThawNodeParams{
+		Name: node.Name, AddIndex: int64(present.Add), SettleIndex: int64(present.Settle), PaymentIndex: int64(present.Payment),
+	}); err != nil {
+		return fmt.Errorf("thaw node %s: %w", node.Name, err)
+	}
+	nudges := newNudges(a.Nudger, a.Log)
+	defer nudges.wait()
+	if err := a.readList(ctx, nudges, 1); err != nil {
+		return err
+	}
+
+	return a.sweepPayments(ctx)
 }
 
 func (a *Nodes) overdueReceipts(ctx context.Context) ([]workflows.ChargeRef, error) {
@@ -149,7 +200,7 @@ func (a *Nodes) checkIndexes(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the node's indexes: %w", err)
 	}
-	if int64(present.Add) < node.HighestAddIndex {
+	if regressed(node, present) {
 		return markRegressed(ctx, a.Store, a.Alerts, node, present)
 	}
 	if err := a.Store.RaiseHighestIndexes(ctx, db.RaiseHighestIndexesParams{
@@ -157,8 +208,18 @@ func (a *Nodes) checkIndexes(ctx context.Context) error {
 	}); err != nil {
 		return fmt.Errorf("raise indexes of %s: %w", node.Name, err)
 	}
+	if err := a.Store.RaiseHighestPayment(ctx, db.RaiseHighestPaymentParams{
+		Name: node.Name, PaymentIndex: int64(present.Payment),
+	}); err != nil {
+		return fmt.Errorf("raise the payment index of %s: %w", node.Name, err)
+	}
 
 	return nil
+}
+
+// regressed reports that the node has lower indexes than it once had.
+func regressed(node db.GetNodeRow, present lightning.Indexes) bool {
+	return int64(present.Add) < node.HighestAddIndex || int64(present.Payment) < node.HighestPaymentIndex
 }
 
 // markRegressed freezes conclusions from what the node lacks.
@@ -167,7 +228,8 @@ func markRegressed(ctx context.Context, s *store.Store, alerts *Alerts, node db.
 		return fmt.Errorf("mark node %s: %w", node.Name, err)
 	}
 	alerts.Raise(ctx, AlertNodeRegressed, "the node went back in time: conclusions from what it lacks are frozen",
-		"node", node.Name, "highest_add_index", present.Add, "seen_add_index", node.HighestAddIndex)
+		"node", node.Name, "highest_add_index", present.Add, "seen_add_index", node.HighestAddIndex,
+		"highest_payment_index", present.Payment, "seen_payment_index", node.HighestPaymentIndex)
 
 	return nil
 }
@@ -182,11 +244,35 @@ func (a *Nodes) count(ctx context.Context) error {
 		a.Metrics.openCharge.WithLabelValues(row.Status).Set(float64(row.Charges))
 	}
 
+	return a.countWithdrawals(ctx)
+}
+
+func (a *Nodes) countWithdrawals(ctx context.Context) error {
+	rows, err := a.Store.CountOpenWithdrawals(ctx)
+	if err != nil {
+		return fmt.Errorf("count open withdrawals: %w", err)
+	}
+	strays, err := a.Store.OpenStrays(ctx, db.OpenStraysParams{Node: a.Node.Name(), MaxRows: sweepLimit})
+	if err != nil {
+		return fmt.Errorf("count stray payments: %w", err)
+	}
+	a.Metrics.openWithdrawal.Reset()
+	a.Metrics.oldestWithdrawal.Reset()
+	review := int64(0)
+	for _, row := range rows {
+		a.Metrics.openWithdrawal.WithLabelValues(row.Status).Set(float64(row.Withdrawals))
+		a.Metrics.oldestWithdrawal.WithLabelValues(row.Status).Set(row.OldestS)
+		review += row.UnderReview
+	}
+	a.Metrics.review.Set(float64(review))
+	a.Metrics.strays.Set(float64(len(strays)))
+
 	return nil
 }
 
 // SweepNode compares the node's list of invoices with the receipts, from the
-// oldest charge that is not closed, and writes what is missing. It beats beside
+// oldest charge that is not closed, and writes what is missing; and its list of
+// payments with the withdrawals. It beats beside
 // the work: a page may take longer than a heartbeat may.
 func (a *Nodes) SweepNode(ctx context.Context, in workflows.NodeInput) error {
 	if err := a.serves(in); err != nil {
@@ -198,7 +284,7 @@ func (a *Nodes) SweepNode(ctx context.Context, in workflows.NodeInput) error {
 	var beating sync.WaitGroup
 	beating.Go(func() { _ = a.heartbeat(ctx, cancel, &status) })
 	nudges := newNudges(a.Nudger, a.Log)
-	err := a.sweepList(ctx, nudges)
+	err := errors.Join(a.sweepList(ctx, nudges), a.sweepPayments(ctx))
 	nudges.wait()
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause
@@ -217,7 +303,14 @@ func (a *Nodes) sweepList(ctx context.Context, nudges *nudges) error {
 	if from == 0 {
 		return nil
 	}
-	err = a.Node.ListInvoices(ctx, uint64(from), listPage, func(page []lightning.Invoice) error {
+
+	return a.readList(ctx, nudges, uint64(from))
+}
+
+// readList writes the receipts that are missing of all invoices from an add
+// index on.
+func (a *Nodes) readList(ctx context.Context, nudges *nudges, from uint64) error {
+	err := a.Node.ListInvoices(ctx, from, listPage, func(page []lightning.Invoice) error {
 		var settled []store.Settlement
 		for _, invoice := range page {
 			if invoice.State == lightning.InvoiceSettled {

@@ -33,6 +33,8 @@ const (
 	// cursorEvery is how often a quiet stream's cursor is moved.
 	cursorEvery    = time.Minute
 	heartbeatEvery = time.Second
+	// thawEvery is how often a stream looks whether its cursor was set back.
+	thawEvery = 10 * time.Second
 	// reconnect pauses double from the minimum to the maximum.
 	minReconnect = 100 * time.Millisecond
 	maxReconnect = 2 * time.Second
@@ -57,6 +59,12 @@ type NodeMetrics struct {
 	streamUp   prometheus.Gauge
 	swept      *prometheus.CounterVec
 	openCharge *prometheus.GaugeVec
+	// openWithdrawal and oldestWithdrawal are by status; review counts those
+	// that wait for an operator.
+	openWithdrawal   *prometheus.GaugeVec
+	oldestWithdrawal *prometheus.GaugeVec
+	review           prometheus.Gauge
+	strays           prometheus.Gauge
 }
 
 // NewNodeMetrics registers the metrics.
@@ -77,8 +85,22 @@ func NewNodeMetrics(registry prometheus.Registerer) *NodeMetrics {
 		openCharge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "lntpay_charges_open", Help: "Charges that are not closed, by status.",
 		}, []string{"status"}),
+		openWithdrawal: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "lntpay_withdrawals_open", Help: "Withdrawals that are not over, by status.",
+		}, []string{"status"}),
+		oldestWithdrawal: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "lntpay_withdrawals_oldest_seconds",
+			Help: "Age of the oldest withdrawal that is not over, by status: since its first send, or since it was made.",
+		}, []string{"status"}),
+		review: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "lntpay_withdrawals_under_review", Help: "Withdrawals that wait for an operator.",
+		}),
+		strays: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "lntpay_stray_payments", Help: "Payments of the node that no live withdrawal explains and nobody has booked.",
+		}),
 	}
-	registry.MustRegister(m.receipts, m.reconnects, m.streamUp, m.swept, m.openCharge)
+	registry.MustRegister(m.receipts, m.reconnects, m.streamUp, m.swept, m.openCharge,
+		m.openWithdrawal, m.oldestWithdrawal, m.review, m.strays)
 
 	return m
 }
@@ -101,6 +123,9 @@ func (a *Nodes) WatchNode(ctx context.Context, in workflows.NodeInput) error {
 	group.Go(func() error { return a.heartbeat(ctx, cancel, &status) })
 	group.Go(func() error { return a.renudge(ctx, nudges) })
 	group.Go(func() error { return a.follow(ctx, nudges, &status) })
+	group.Go(func() error {
+		return a.keepOpen(ctx, "stream of payments", func() error { return a.watchPayments(ctx, nudges) })
+	})
 	err := group.Wait()
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
@@ -140,19 +165,31 @@ func (a *Nodes) heartbeat(ctx context.Context, cancel context.CancelCauseFunc, s
 	}
 }
 
-// follow keeps a stream open for as long as ctx lives.
+// follow keeps the stream of settled invoices open for as long as ctx lives.
 func (a *Nodes) follow(ctx context.Context, nudges *nudges, status *atomic.Value) error {
+	return a.keepOpen(ctx, "stream of settled invoices", func() error {
+		err := a.stream(ctx, nudges, status)
+		a.Metrics.streamUp.Set(0)
+		if ctx.Err() == nil {
+			a.Metrics.reconnects.Inc()
+			status.Store("reconnecting")
+		}
+
+		return err
+	})
+}
+
+// keepOpen runs a stream again and again until ctx ends, with a pause that
+// grows while it does not live for long.
+func (a *Nodes) keepOpen(ctx context.Context, what string, run func() error) error {
 	pause := minReconnect
 	for {
 		opened := time.Now()
-		err := a.stream(ctx, nudges, status)
-		a.Metrics.streamUp.Set(0)
+		err := run()
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		a.Metrics.reconnects.Inc()
-		a.Log.WarnContext(ctx, "stream of settled invoices ended", "node", a.Node.Name(), "error", err)
-		status.Store("reconnecting")
+		a.Log.WarnContext(ctx, what+" ended", "node", a.Node.Name(), "error", err)
 		if time.Since(opened) > time.Minute {
 			pause = minReconnect
 		}
@@ -189,6 +226,7 @@ func (a *Nodes) stream(ctx context.Context, nudges *nudges, status *atomic.Value
 		})
 	})
 	group.Go(func() error { return a.record(ctx, nudges, node.Now, settled) })
+	group.Go(func() error { return a.untilThawed(ctx, node.SettleCursor) })
 	if node.SettleCursor == 0 {
 		// From cursor 0 lnd replays nothing (and index 1 is never replayed):
 		// only the list can tell what was settled before the stream opened.
@@ -257,6 +295,27 @@ func (a *Nodes) write(ctx context.Context, nudges *nudges, openedAt time.Time, b
 	nudges.send(ctx, refs)
 
 	return nil
+}
+
+// errThawed ends a stream whose cursor was set back by a thaw.
+var errThawed = errors.New("activities: the cursor was set back by a thaw")
+
+// untilThawed ends with the stream, or when a thaw has set the cursor back: lnd
+// sends nothing live at or below the one that the stream was opened with.
+func (a *Nodes) untilThawed(ctx context.Context, cursor int64) error {
+	ticker := time.NewTicker(thawEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		node, err := a.Store.GetNode(ctx, a.Node.Name())
+		if err == nil && node.SettleCursor < cursor {
+			return errThawed
+		}
+	}
 }
 
 // withAmount leaves out what the node says it settled for nothing. No receipt

@@ -53,6 +53,8 @@ type nudges struct {
 	mu      sync.Mutex
 	charges map[string]int
 	started []string
+	// withdrawals are those that were nudged, in order.
+	withdrawals []string
 	// fail is how many nudges are lost before one gets through.
 	fail int
 	// failDeliver is the same of the starts of deliveries.
@@ -71,6 +73,14 @@ func (n *nudges) NudgeCharge(_ context.Context, ref workflows.ChargeRef) error {
 	}
 	n.charges[ref.ID]++
 	n.arrived <- ref.ID
+
+	return nil
+}
+
+func (n *nudges) NudgeWithdrawal(_ context.Context, ref workflows.WithdrawalRef) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.withdrawals = append(n.withdrawals, ref.ID)
 
 	return nil
 }

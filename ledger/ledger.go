@@ -43,9 +43,38 @@ func (a Account) String() string { return accountNames[a] }
 // Kind says what a transfer is for. A kind happens once per ref.
 type Kind string
 
-// KindChargeSettled credits a workspace for a paid charge: lightning_clearing
-// to available; ref is the charge.
-const KindChargeSettled Kind = "charge_settled"
+// The kinds. ref is the charge of the first one and the withdrawal of all
+// others.
+const (
+	// KindChargeSettled credits a workspace for a paid charge, from
+	// lightning_clearing, or from internal_clearing when another workspace of
+	// the same environment paid it by a book transfer.
+	KindChargeSettled Kind = "charge_settled"
+	// KindWithdrawalLock reserves amount and fee limit: available to locked.
+	KindWithdrawalLock Kind = "withdrawal_lock"
+	// KindWithdrawalPost is the amount of a payment that succeeded: locked to
+	// lightning_clearing. Of post, book and void a withdrawal has at most one
+	// (index transfer_withdrawal_end).
+	KindWithdrawalPost Kind = "withdrawal_post"
+	// KindWithdrawalBook is the amount of a book transfer: locked to
+	// internal_clearing.
+	KindWithdrawalBook Kind = "withdrawal_book"
+	// KindWithdrawalVoid returns everything: locked to available.
+	KindWithdrawalVoid Kind = "withdrawal_void"
+	// KindWithdrawalFee is the routing fee that the client pays: locked to
+	// routing_fee.
+	KindWithdrawalFee Kind = "withdrawal_fee"
+	// KindWithdrawalRelease returns the rest of the fee limit: locked to
+	// available.
+	KindWithdrawalRelease Kind = "withdrawal_release"
+	// KindExcessFee is the part of a routing fee above the limit, which the
+	// operator pays: operator_loss to routing_fee.
+	KindExcessFee Kind = "operator_loss_fee"
+	// KindLatePayment is a payment that succeeded after the void of its
+	// withdrawal: operator_loss to lightning_clearing. ref is the withdrawal
+	// and the payment's index.
+	KindLatePayment Kind = "operator_loss_payment"
+)
 
 // Errors of Post.
 var (

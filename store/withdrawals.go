@@ -1,8 +1,14 @@
 package store
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/lntpay/lntpay/ledger"
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store/db"
 )
@@ -31,4 +37,250 @@ func (s *Store) Withdrawal(row db.Withdrawal) payments.Withdrawal {
 	}
 
 	return withdrawal
+}
+
+// errSwapLost rolls back what rests on a compare-and-swap that another won.
+var errSwapLost = errors.New("store: the row has moved on")
+
+// PostWithdrawal says how a withdrawal was paid over Lightning.
+type PostWithdrawal struct {
+	ID       string
+	Preimage [32]byte
+	// FeeMsat is what the node paid for routing, above the limit too.
+	FeeMsat payments.Msat
+	// PaymentIndex and HTLCAttempts are the node's record.
+	PaymentIndex int64
+	HTLCAttempts int
+	// Resolution is the operator's command that this carries out; 0 for none.
+	Resolution int64
+}
+
+// PostWithdrawal ends a withdrawal as succeeded: amount and fee leave the
+// workspace, the rest of the fee limit is released, the event is written; all
+// or nothing. ok is false when the row did not allow it (it is over, or under
+// review). A fee above the limit is paid by the operator.
+func (s *Store) PostWithdrawal(ctx context.Context, post PostWithdrawal) (row db.Withdrawal, ok bool, err error) {
+	err = s.InTx(ctx, func(tx pgx.Tx, q *db.Queries) (err error) {
+		open, err := q.GetWithdrawal(ctx, post.ID)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", post.ID, err)
+		}
+		paid := min(int64(post.FeeMsat), open.MaxFeeMsat)
+		index := &post.PaymentIndex
+		row, err = q.SucceedWithdrawal(ctx, db.SucceedWithdrawalParams{
+			ID: post.ID, Preimage: post.Preimage[:], FeeMsat: paid, PaymentIndex: index,
+			HtlcAttempts: int32(post.HTLCAttempts), Resolving: post.Resolution != 0,
+		})
+		if err != nil {
+			return swap("post", post.ID, err)
+		}
+		if err := q.CloseSends(ctx, db.CloseSendsParams{ID: post.ID, Outcome: "succeeded"}); err != nil {
+			return fmt.Errorf("close the sends of %s: %w", post.ID, err)
+		}
+		if err := applied(ctx, q, post.Resolution, "posted"); err != nil {
+			return err
+		}
+		if _, err := ledger.Post(ctx, tx, postEntries(row, payments.Msat(paid), post.FeeMsat)); err != nil {
+			return err
+		}
+
+		return s.tell(ctx, q, row)
+	})
+	ok = err == nil
+	if errors.Is(err, errSwapLost) {
+		err = nil
+	}
+
+	return row, ok, err
+}
+
+// postEntries takes amount and fee out of what was locked, and releases the
+// rest.
+func postEntries(row db.Withdrawal, paid, fee payments.Msat) []ledger.Entry {
+	entry := func(kind ledger.Kind, debit, credit ledger.Account, amount payments.Msat) ledger.Entry {
+		return ledger.Entry{
+			WorkspaceID: row.WorkspaceID, Kind: kind, Ref: row.ID, Debit: debit, Credit: credit, AmountMsat: amount,
+		}
+	}
+	all := []ledger.Entry{
+		entry(ledger.KindWithdrawalPost, ledger.Locked, ledger.LightningClearing, payments.Msat(row.AmountMsat)),
+		entry(ledger.KindWithdrawalFee, ledger.Locked, ledger.RoutingFee, paid),
+		entry(ledger.KindWithdrawalRelease, ledger.Locked, ledger.Available, payments.Msat(row.MaxFeeMsat)-paid),
+		entry(ledger.KindExcessFee, ledger.OperatorLoss, ledger.RoutingFee, fee-paid),
+	}
+	entries := all[:0]
+	for _, e := range all {
+		if e.AmountMsat > 0 {
+			entries = append(entries, e)
+		}
+	}
+
+	return entries
+}
+
+// VoidWithdrawal says why a withdrawal failed.
+type VoidWithdrawal struct {
+	ID      string
+	Failure payments.FailureCode
+	// Sends is the number of send rows that was judged by.
+	Sends int
+	// AtOnce is the void on the stream of the only send: a freeze holds it up.
+	AtOnce bool
+	// PaymentIndex and HTLCAttempts are the node's record, if it has one.
+	PaymentIndex *int64
+	HTLCAttempts int
+	// Resolution is the operator's command that this carries out; 0 for none.
+	Resolution int64
+}
+
+// VoidWithdrawal ends a withdrawal as failed and returns all that was locked.
+// A charge that it had claimed is free again. ok is false when the row did not
+// allow it: it is over, under review, was sent once more, or its node has gone
+// back in time.
+func (s *Store) VoidWithdrawal(ctx context.Context, void VoidWithdrawal) (row db.Withdrawal, ok bool, err error) {
+	err = s.InTx(ctx, func(tx pgx.Tx, q *db.Queries) (err error) {
+		// A freeze that is being written is waited for, as by a send.
+		if err := q.EnterPayoutGate(ctx); err != nil {
+			return fmt.Errorf("enter the payout gate: %w", err)
+		}
+		row, err = q.FailWithdrawal(ctx, db.FailWithdrawalParams{
+			ID: void.ID, FailureCode: string(void.Failure), Sends: int32(void.Sends), AtOnce: void.AtOnce,
+			PaymentIndex: void.PaymentIndex, HtlcAttempts: int32(void.HTLCAttempts), Resolving: void.Resolution != 0,
+		})
+		if err != nil {
+			return swap("void", void.ID, err)
+		}
+		if err := q.CloseSends(ctx, db.CloseSendsParams{ID: void.ID, Outcome: "failed"}); err != nil {
+			return fmt.Errorf("close the sends of %s: %w", void.ID, err)
+		}
+		if err := unclaim(ctx, q, row); err != nil {
+			return err
+		}
+		if err := applied(ctx, q, void.Resolution, "voided: "+string(void.Failure)); err != nil {
+			return err
+		}
+		if _, err := ledger.Post(ctx, tx, []ledger.Entry{{
+			WorkspaceID: row.WorkspaceID, Kind: ledger.KindWithdrawalVoid, Ref: row.ID,
+			Debit: ledger.Locked, Credit: ledger.Available, AmountMsat: payments.Msat(row.AmountMsat + row.MaxFeeMsat),
+		}}); err != nil {
+			return err
+		}
+
+		return s.tell(ctx, q, row)
+	})
+	ok = err == nil
+	if errors.Is(err, errSwapLost) {
+		err = nil
+	}
+
+	return row, ok, err
+}
+
+// unclaim gives a charge back that a book transfer had claimed.
+func unclaim(ctx context.Context, q *db.Queries, row db.Withdrawal) error {
+	if row.ChargeID == nil {
+		return nil
+	}
+	_, err := q.UnclaimCharge(ctx, db.UnclaimChargeParams{ChargeID: *row.ChargeID, WithdrawalID: row.ID})
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("give back %s: %w", *row.ChargeID, err)
+	}
+
+	return nil
+}
+
+// ErrChargeMoved means that a charge is not what its claim by a book transfer
+// left it: nothing was booked.
+var ErrChargeMoved = errors.New("store: the claimed charge is not pending under its claim")
+
+// PayByBook is the last step of a book transfer: charge paid, withdrawal
+// succeeded, both sides of the money, both events; all or nothing. preimage is
+// the charge's. ok is false when the withdrawal did not allow it;
+// ErrChargeMoved when the charge did not.
+func (s *Store) PayByBook(ctx context.Context, id, chargeID string, preimage [32]byte) (ok bool, err error) {
+	err = s.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+		row, err := q.SucceedWithdrawal(ctx, db.SucceedWithdrawalParams{ID: id, Preimage: preimage[:]})
+		if err != nil {
+			return swap("book", id, err)
+		}
+		paid, err := q.PayChargeByBook(ctx, db.PayChargeByBookParams{ChargeID: chargeID, WithdrawalID: id})
+		if errors.Is(err, pgx.ErrNoRows) {
+			return ErrChargeMoved
+		}
+		if err != nil {
+			return fmt.Errorf("pay %s by book: %w", chargeID, err)
+		}
+		amount := payments.Msat(row.AmountMsat)
+		if _, err := ledger.Post(ctx, tx, []ledger.Entry{{
+			WorkspaceID: row.WorkspaceID, Kind: ledger.KindWithdrawalBook, Ref: row.ID,
+			Debit: ledger.Locked, Credit: ledger.InternalClearing, AmountMsat: amount,
+		}, {
+			WorkspaceID: paid.WorkspaceID, Kind: ledger.KindChargeSettled, Ref: paid.ID,
+			Debit: ledger.InternalClearing, Credit: ledger.Available, AmountMsat: amount,
+		}}); err != nil {
+			return err
+		}
+		for _, changed := range []string{row.ID, paid.ID} {
+			if err := q.NotifyChange(ctx, changed); err != nil {
+				return fmt.Errorf("notify: %w", err)
+			}
+		}
+
+		return s.WriteEvents(ctx, q, []NewEvent{s.ended(row), {
+			WorkspaceID: paid.WorkspaceID, Type: payments.EventChargePaid, ResourceID: paid.ID, Object: s.Charge(paid),
+		}})
+	})
+	ok = err == nil
+	if errors.Is(err, errSwapLost) {
+		err = nil
+	}
+
+	return ok, err
+}
+
+// ended is the event of a withdrawal that is over. The preimage is left out:
+// it is shown to keys that may read withdrawals, and events go elsewhere.
+func (s *Store) ended(row db.Withdrawal) NewEvent {
+	withdrawal := s.Withdrawal(row)
+	withdrawal.Preimage = nil
+
+	return NewEvent{
+		WorkspaceID: row.WorkspaceID, Type: payments.EventType("withdrawal." + row.Status),
+		ResourceID: row.ID, Object: withdrawal,
+	}
+}
+
+// tell notifies who waits for the withdrawal and writes its event.
+func (s *Store) tell(ctx context.Context, q *db.Queries, row db.Withdrawal) error {
+	if err := q.NotifyChange(ctx, row.ID); err != nil {
+		return fmt.Errorf("notify: %w", err)
+	}
+
+	return s.WriteEvents(ctx, q, []NewEvent{s.ended(row)})
+}
+
+// applied notes that an operator's command was carried out, in the transaction
+// that does it; one that is judged already undoes it.
+func applied(ctx context.Context, q *db.Queries, resolution int64, detail string) error {
+	if resolution == 0 {
+		return nil
+	}
+	n, err := q.CloseResolution(ctx, db.CloseResolutionParams{ID: resolution, Outcome: "applied", Detail: detail})
+	if err != nil {
+		return fmt.Errorf("close resolution %d: %w", resolution, err)
+	}
+	if n == 0 {
+		return errSwapLost
+	}
+
+	return nil
+}
+
+// swap names the error of a compare-and-swap.
+func swap(what, id string, err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return errSwapLost
+	}
+
+	return fmt.Errorf("%s %s: %w", what, id, err)
 }

@@ -97,14 +97,14 @@ func New(ctx context.Context, name payments.Environment, env config.Environment,
 	}
 	w.starter = &workflows.Starter{Client: w.temporal, Environment: name}
 	registry = prometheus.WrapRegistererWith(prometheus.Labels{"environment": string(name)}, registry)
-	w.register(keys, sealer, hooks, name == payments.Production, registry)
+	w.register(keys, sealer, hooks, env.Payouts, name == payments.Production, registry)
 
 	return w, nil
 }
 
 // register builds the activities and hands them to the two workers.
 func (w *Worker) register(keys *lightning.KeyRing, sealer *webhooks.Sealer, hooks config.Webhooks,
-	production bool, registry prometheus.Registerer,
+	payouts config.Payouts, production bool, registry prometheus.Registerer,
 ) {
 	alerts := activities.NewAlerts(w.log, registry)
 	w.settler = activities.NewSettler(w.Store, alerts, registry)
@@ -117,8 +117,11 @@ func (w *Worker) register(keys *lightning.KeyRing, sealer *webhooks.Sealer, hook
 		Store: w.Store, Sealer: sealer, Starter: w.starter, Log: w.log,
 		Sender: webhooks.NewSender(webhooks.Policy{AllowPrivate: hooks.AllowPrivate, Production: production}, webhooks.Options{}),
 	}
+	withdrawals := &activities.Withdrawals{
+		Store: w.Store, Node: w.Node, Policy: activities.PayoutPolicy(payouts), Charges: charges, Alerts: alerts, Log: w.log,
+	}
 	main := sdkworker.New(w.temporal, workflows.TaskQueuePayments, w.options())
-	Register(main, charges, nodes)
+	Register(main, charges, withdrawals, nodes)
 	hook := sdkworker.New(w.temporal, workflows.TaskQueueWebhooks, w.options())
 	hook.RegisterActivityWithOptions(deliveries.AttemptDelivery,
 		activity.RegisterOptions{Name: workflows.ActivityAttemptDelivery})
@@ -133,9 +136,10 @@ type Registry interface {
 }
 
 // Register registers everything that the payments task queue serves.
-func Register(r Registry, charges *activities.Charges, nodes *activities.Nodes) {
+func Register(r Registry, charges *activities.Charges, withdrawals *activities.Withdrawals, nodes *activities.Nodes) {
 	for name, w := range map[string]any{
 		workflows.NameCharge: workflows.Charge, workflows.NameDelivery: workflows.Delivery,
+		workflows.NameWithdrawal: workflows.Withdrawal, workflows.NameQuote: workflows.Quote,
 		workflows.NameNodeWatcher: workflows.NodeWatcher, workflows.NameSweeper: workflows.Sweeper,
 	} {
 		r.RegisterWorkflowWithOptions(w, workflow.RegisterOptions{Name: name})
@@ -144,7 +148,11 @@ func Register(r Registry, charges *activities.Charges, nodes *activities.Nodes) 
 		workflows.ActivityOpenCharge: charges.OpenCharge, workflows.ActivityLookAtCharge: charges.LookAtCharge,
 		workflows.ActivitySettleCharge: charges.SettleCharge, workflows.ActivityExpireCharge: charges.ExpireCharge,
 		workflows.ActivityCancelCharge: charges.CancelCharge, workflows.ActivityWatchNode: nodes.WatchNode,
-		workflows.ActivitySweepNode: nodes.SweepNode, workflows.ActivitySweepRows: nodes.SweepRows,
+		workflows.ActivityHoldWithdrawal: withdrawals.HoldWithdrawal, workflows.ActivityLookAtWithdrawal: withdrawals.LookAtWithdrawal,
+		workflows.ActivitySendWithdrawal: withdrawals.SendWithdrawal, workflows.ActivityFollowWithdrawal: withdrawals.FollowWithdrawal,
+		workflows.ActivitySettleByBook: withdrawals.SettleByBook, workflows.ActivityResolveWithdrawal: withdrawals.ResolveWithdrawal,
+		workflows.ActivityEstimateFee: withdrawals.EstimateFee,
+		workflows.ActivitySweepNode:   nodes.SweepNode, workflows.ActivitySweepRows: nodes.SweepRows,
 	} {
 		r.RegisterActivityWithOptions(a, activity.RegisterOptions{Name: name})
 	}

@@ -35,7 +35,7 @@ func Charge(ctx workflow.Context, in ChargeInput) error {
 	if err := run.register(ctx); err != nil {
 		return err
 	}
-	if err := run.awaitFirst(ctx); err != nil {
+	if err := awaitFirst(ctx, func() bool { return run.touched }); err != nil {
 		return err
 	}
 
@@ -107,16 +107,6 @@ func (r *chargeRun) register(ctx workflow.Context) error {
 	})
 
 	return nil
-}
-
-// awaitFirst waits for what the run was started for.
-func (r *chargeRun) awaitFirst(ctx workflow.Context) error {
-	// Canceled in the task that created it, the timer leaves no event.
-	timerCtx, cancel := workflow.WithCancel(ctx)
-	defer cancel()
-	grace := workflow.NewTimer(timerCtx, updateGrace)
-
-	return workflow.Await(ctx, func() bool { return r.touched || grace.IsReady() })
 }
 
 // loop does what the row says until nothing is left to do.
@@ -257,30 +247,20 @@ func (r *chargeRun) cancel(ctx workflow.Context, in CancelCharge) error {
 	return r.serve(ctx, "canceling", ActivityCancelCharge, in, in.StartBy)
 }
 
-// serve runs a client's activity until it decides or the client has surely
-// gone; whether it still may decide is judged by the activity, on one clock.
+// serve runs a client's activity and keeps what it says of the row.
 func (r *chargeRun) serve(ctx workflow.Context, doing, activity string, in any, startBy time.Time) error {
 	r.touched = true
 	r.say(ctx, doing)
-	for {
-		var state ChargeState
-		before := r.state
-		err := workflow.ExecuteLocalActivity(withLocal(ctx, doing), activity, in).Get(ctx, &state)
-		if err == nil {
-			r.learn(before, &state)
+	before := r.state
 
-			return nil
+	return serveUpdate(ctx, doing, activity, in, startBy, func(state *ChargeState) {
+		if state != nil {
+			r.learn(before, state)
+		} else {
+			r.state = nil
 		}
-		r.state = nil
-		undecided := isErrType(err, ErrTypeOutcomeUnknown) || isErrType(err, ErrTypeRowMissing) ||
-			temporal.IsCanceledError(err) || workflow.Now(ctx).After(startBy)
-		if undecided {
-			return temporal.NewNonRetryableApplicationError("outcome unknown", ErrTypeOutcomeUnknown, nil)
-		}
-		if err := workflow.Sleep(ctx, openPause); err != nil {
-			return err
-		}
-	}
+		before = r.state
+	})
 }
 
 // ChargeDescription answers the state query.

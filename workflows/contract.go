@@ -200,9 +200,9 @@ type WithdrawalState struct {
 	Sends int `json:",omitempty"`
 	// Note tells operators in words what is waited for.
 	Note string `json:",omitempty"`
-	// ChargeID and its workspace are set when a book transfer of it has ended:
-	// the charge's own run is nudged.
-	Charge *ChargeRef `json:",omitempty"`
+	// ChargeID is set when a book transfer of it has ended: the charge's own
+	// run is nudged.
+	ChargeID string `json:",omitempty"`
 	// Deliveries are those of the closing event that nobody has tried.
 	Deliveries []string `json:",omitempty"`
 }

@@ -76,6 +76,21 @@ func (q *Queries) RaiseHighestIndexes(ctx context.Context, arg RaiseHighestIndex
 	return err
 }
 
+const raiseHighestPayment = `-- name: RaiseHighestPayment :exec
+UPDATE node SET highest_payment_index = $1::bigint
+WHERE name = $2 AND highest_payment_index < $1::bigint
+`
+
+type RaiseHighestPaymentParams struct {
+	PaymentIndex int64
+	Name         string
+}
+
+func (q *Queries) RaiseHighestPayment(ctx context.Context, arg RaiseHighestPaymentParams) error {
+	_, err := q.db.Exec(ctx, raiseHighestPayment, arg.PaymentIndex, arg.Name)
+	return err
+}
+
 const suspendReceipts = `-- name: SuspendReceipts :many
 UPDATE receipt r SET state = 'suspense', next_check_at = NULL
 FROM charge c

@@ -164,6 +164,22 @@ ALTER TABLE node
     -- Set by an operator: the next look at the node ends its regression.
     ADD COLUMN thaw_requested_at timestamptz;
 
+-- Why payouts of a workspace from a node are stopped; null where they are not.
+-- A payment that nothing explains may be somebody else's with the node's keys.
+-- +goose StatementBegin
+CREATE FUNCTION payouts_frozen(workspace_id text, node_name text) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT why FROM (
+        SELECT 'frozen ' || f.scope AS why FROM payout_freeze f
+        WHERE f.frozen AND f.scope IN ('all', 'node/' || node_name, workspace_id)
+        UNION ALL
+        SELECT 'regressed' FROM node n WHERE n.name = node_name AND n.regressed_at IS NOT NULL
+        UNION ALL
+        SELECT 'unexplained payment' FROM stray_payment s
+        WHERE s.node = node_name AND s.state = 'open' AND s.withdrawal_id IS NULL
+    ) reasons LIMIT 1
+$$;
+-- +goose StatementEnd
+
 -- Post and void exclude each other, whatever the code does.
 CREATE UNIQUE INDEX transfer_withdrawal_end ON transfer (ref)
     WHERE kind IN ('withdrawal_post', 'withdrawal_void', 'withdrawal_book');
@@ -177,3 +193,4 @@ ALTER TABLE node DROP COLUMN network, DROP COLUMN highest_payment_index,
     DROP COLUMN payments_explained_to, DROP COLUMN thaw_requested_at;
 DROP TABLE operator_action, withdrawal_resolution, payout_freeze, stray_payment, withdrawal_send, withdrawal;
 DROP FUNCTION operator_action_is_immutable();
+DROP FUNCTION payouts_frozen(text, text);

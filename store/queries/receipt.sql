@@ -37,6 +37,10 @@ UPDATE node SET highest_add_index = greatest(highest_add_index, @add_index::bigi
     highest_settle_index = greatest(highest_settle_index, @settle_index::bigint)
 WHERE name = @name AND (highest_add_index < @add_index::bigint OR highest_settle_index < @settle_index::bigint);
 
+-- name: RaiseHighestPayment :exec
+UPDATE node SET highest_payment_index = @payment_index::bigint
+WHERE name = @name AND highest_payment_index < @payment_index::bigint;
+
 -- name: MarkNodeRegressed :execrows
 UPDATE node SET regressed_at = now() WHERE name = @name AND regressed_at IS NULL;
 

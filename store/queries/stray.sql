@@ -1,0 +1,38 @@
+-- NoteStrays writes payments that no live withdrawal explains, or what has
+-- become of those that are noted. One that is closed stays so.
+-- name: NoteStrays :many
+INSERT INTO stray_payment AS s (node, payment_index, created_ns, payment_hash, withdrawal_id, status, amount_msat, fee_msat, state)
+SELECT @node::text, unnest(@payment_indexes::bigint[]), unnest(@created_ns::bigint[]), unnest(@payment_hashes::bytea[]),
+    nullif(unnest(@withdrawal_ids::text[]), ''), unnest(@statuses::text[]), unnest(@amounts_msat::bigint[]),
+    unnest(@fees_msat::bigint[]), 'open'
+ON CONFLICT (node, payment_index, created_ns) DO UPDATE
+    SET status = excluded.status, amount_msat = excluded.amount_msat, fee_msat = excluded.fee_msat,
+        withdrawal_id = coalesce(s.withdrawal_id, excluded.withdrawal_id)
+    WHERE s.state = 'open'
+RETURNING s.*, (s.xmax = 0)::boolean AS is_new;
+
+-- name: OpenStrays :many
+SELECT * FROM stray_payment WHERE node = @node AND state = 'open' ORDER BY payment_index LIMIT @max_rows;
+
+-- name: CloseStray :execrows
+UPDATE stray_payment SET state = @state::text, closed_at = now()
+WHERE node = @node AND payment_index = @payment_index AND created_ns = @created_ns AND state = 'open';
+
+-- name: FailStray :execrows
+UPDATE stray_payment SET status = 'failed', state = 'failed', closed_at = now()
+WHERE node = @node AND payment_index = @payment_index AND created_ns = @created_ns AND state = 'open';
+
+-- MoveExplained moves the mark up to which all payments of a node are explained.
+-- name: MoveExplained :exec
+UPDATE node SET payments_explained_to = @explained_to::bigint
+WHERE name = @name AND coalesce(payments_explained_to, -1) < @explained_to::bigint;
+
+-- ThawNode ends a regression on an operator's word: what the node has now is
+-- what counts from here. lnd sends nothing live at or below the cursor that it
+-- is given, so the cursor is the node's own highest.
+-- name: ThawNode :execrows
+UPDATE node SET regressed_at = NULL, thaw_requested_at = NULL, settle_cursor = @settle_index::bigint,
+    highest_add_index = @add_index::bigint, highest_settle_index = @settle_index::bigint,
+    highest_payment_index = @payment_index::bigint,
+    payments_explained_to = least(payments_explained_to, @payment_index::bigint)
+WHERE name = @name AND thaw_requested_at IS NOT NULL;
