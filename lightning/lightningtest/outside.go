@@ -1,6 +1,7 @@
 package lightningtest
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -183,6 +184,13 @@ func destination(invoice *zpay32.Invoice) string {
 	return hex.EncodeToString(invoice.Destination.SerializeCompressed())
 }
 
+// lnd's bounds of a CLTV limit: max-cltv-expiry, and what is added to the
+// invoice's own delta (routing/payment_session.go, BlockPadding).
+const (
+	maxCLTV      = 2016
+	blockPadding = 3
+)
+
 // intent is lnd's extractIntentFromSendRequest (routerrpc/router_backend.go):
 // what it refuses before it writes anything.
 func (n *Node) intent(request lightning.SendRequest) (*zpay32.Invoice, payments.Msat, error) {
@@ -193,7 +201,11 @@ func (n *Node) intent(request lightning.SendRequest) (*zpay32.Invoice, payments.
 	refuse := func(why string) (*zpay32.Invoice, payments.Msat, error) {
 		return nil, 0, fmt.Errorf("%w: %s", lightning.ErrPaymentRefused, why)
 	}
-	switch amount := request.AmountMsat; {
+	switch amount, limit := request.AmountMsat, uint64(cmp.Or(request.CLTVLimit, maxCLTV)); {
+	case amount < 0 || request.FeeLimitMsat < 0:
+		return refuse("amount cannot be negative")
+	case limit > maxCLTV:
+		return refuse("total time lock exceeds max allowed")
 	case n.now().After(invoice.Timestamp.Add(invoice.Expiry())):
 		return refuse("invoice expired")
 	case invoice.MilliSat != nil && amount != 0:
@@ -202,6 +214,8 @@ func (n *Node) intent(request lightning.SendRequest) (*zpay32.Invoice, payments.
 		return refuse("amount must be specified when paying a zero amount invoice")
 	case destination(invoice) == n.Pubkey():
 		return refuse("self-payments not allowed")
+	case limit <= invoice.MinFinalCLTVExpiry()+blockPadding:
+		return refuse("cltv limit too low")
 	case invoice.MilliSat == nil:
 		return invoice, amount, nil
 	default:

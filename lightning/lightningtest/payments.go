@@ -20,6 +20,8 @@ type payment struct {
 	lightning.Payment
 	// to is the linked node that was paid, nil for the outside world.
 	to *Node
+	// fee is what success will cost: lnd counts settled HTLCs only.
+	fee payments.Msat
 	// changed is closed and replaced at each change.
 	changed chan struct{}
 }
@@ -99,7 +101,7 @@ func (n *Node) begin(sent *payment, outcome Outcome, feeLimit payments.Msat) {
 
 		return
 	}
-	sent.FeeMsat, sent.Attempts, sent.Pending, sent.ExpiryHeight = outcome.fee, 1, 1, HoldExpiryHeight
+	sent.fee, sent.Attempts, sent.Pending, sent.ExpiryHeight = outcome.fee, 1, 1, HoldExpiryHeight
 	n.tell(sent)
 	switch {
 	case outcome.reason != "":
@@ -159,10 +161,11 @@ func (n *Node) finish(p *payment, preimage lightning.Preimage, reason lightning.
 	if p.final() {
 		return
 	}
-	p.State, p.Preimage = lightning.PaymentSucceeded, preimage
 	p.Pending, p.ExpiryHeight = 0, 0
-	if reason != "" {
-		p.State, p.Reason, p.FeeMsat = lightning.PaymentFailed, reason, 0
+	if reason == "" {
+		p.State, p.Preimage, p.FeeMsat = lightning.PaymentSucceeded, preimage, p.fee
+	} else {
+		p.State, p.Reason = lightning.PaymentFailed, reason
 	}
 	n.tell(p)
 }

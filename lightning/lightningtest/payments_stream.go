@@ -21,10 +21,17 @@ func (s *paymentStream) nudge() {
 	}
 }
 
-// SubscribePayments implements lightning.Node: live changes only.
+// SubscribePayments implements lightning.Node: as with lnd, first what is in
+// flight with an HTLC, then live changes.
 func (n *Node) SubscribePayments(ctx context.Context, onOpen func(), handle func(lightning.Payment) error) error {
 	s := &paymentStream{wake: make(chan struct{}, 1)}
 	err := n.do(ctx, SubscribePayments, func() error {
+		for _, p := range n.byPaymentIndex() {
+			if p.Pending > 0 {
+				s.queue = append(s.queue, p)
+				s.nudge()
+			}
+		}
 		n.paymentStreams[s] = struct{}{}
 
 		return nil

@@ -60,9 +60,10 @@ func (n *Node) ForeignPayment(
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	foreign := n.record(lightning.Payment{
-		PaymentHash: hash, State: lightning.PaymentInFlight, ValueMsat: value, FeeMsat: fee,
+		PaymentHash: hash, State: lightning.PaymentInFlight, ValueMsat: value,
 		Attempts: 1, Pending: 1, ExpiryHeight: HoldExpiryHeight,
 	})
+	foreign.fee = fee
 	switch state {
 	case lightning.PaymentSucceeded:
 		n.finish(foreign, n.preimages[hash], "")
