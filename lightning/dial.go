@@ -25,8 +25,9 @@ const (
 	tcpUserTimeout = 20 * time.Second
 )
 
-// dialer is lndclient's Dialer with a kernel that notices dead peers.
-func dialer() lndclient.DialerFunc {
+// dialer is lndclient's Dialer with a kernel that notices dead peers. onDial
+// is called before each connection, gRPC's own new ones too.
+func dialer(onDial func()) lndclient.DialerFunc {
 	d := &net.Dialer{
 		Timeout: dialTimeout,
 		KeepAliveConfig: net.KeepAliveConfig{
@@ -38,6 +39,7 @@ func dialer() lndclient.DialerFunc {
 	}
 
 	return func(ctx context.Context, address string) (net.Conn, error) {
+		onDial()
 		if path, ok := strings.CutPrefix(address, "unix://"); ok {
 			return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", path)
 		}

@@ -1,10 +1,12 @@
 package lightning
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -73,6 +75,9 @@ type lnd struct {
 	services *lndclient.GrpcLndServices
 	calls    *semaphore.Weighted
 	watchdog watchdog
+	steady   *steadiness
+	// spendMacaroon is in hex.
+	spendMacaroon string
 
 	receivable       receivableCache
 	receivableFlight singleflight.Group
@@ -97,11 +102,16 @@ func Connect(ctx context.Context, cfg Config, options ...Option) (Node, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
+	spendMacaroon, err := readMacaroon(cmp.Or(cfg.SpendMacaroonFile, cfg.MacaroonFile))
+	if err != nil {
+		return nil, err
+	}
 	// lndclient keeps a SubscribeState stream for as long as CallerCtx lives
 	// (lnd_services.go, getLndInfo): end it when connected.
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 
+	steady := &steadiness{}
 	services, err := lndclient.NewLndServices(&lndclient.LndServicesConfig{
 		LndAddress:         cfg.Address,
 		Network:            lndclient.Network(cfg.Network),
@@ -109,7 +119,7 @@ func Connect(ctx context.Context, cfg Config, options ...Option) (Node, error) {
 		TLSPath:            cfg.TLSCertFile,
 		// The default asks for signrpc, walletrpc and chainrpc too.
 		CheckVersion: &verrpc.Version{AppMajor: 0, AppMinor: 21, BuildTags: []string{"invoicesrpc"}},
-		Dialer:       dialer(),
+		Dialer:       dialer(steady.broke),
 		CallerCtx:    ctx,
 		RPCTimeout:   callTimeout,
 	})
@@ -117,11 +127,27 @@ func Connect(ctx context.Context, cfg Config, options ...Option) (Node, error) {
 		return nil, fmt.Errorf("lightning: connect to node %s at %s: %w", cfg.Name, cfg.Address, err)
 	}
 
-	return newNode(cfg, services, options)
+	n, err := newNode(cfg, services, options)
+	if err != nil {
+		return nil, err
+	}
+	n.steady, n.spendMacaroon = steady, spendMacaroon
+
+	return n, nil
+}
+
+// readMacaroon gives a macaroon as lnd wants it with a call.
+func readMacaroon(file string) (string, error) {
+	macaroon, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("lightning: macaroon: %w", err)
+	}
+
+	return hex.EncodeToString(macaroon), nil
 }
 
 // newNode pins the pubkey and wraps the connection.
-func newNode(cfg Config, services *lndclient.GrpcLndServices, options []Option) (Node, error) {
+func newNode(cfg Config, services *lndclient.GrpcLndServices, options []Option) (*lnd, error) {
 	pubkey := hex.EncodeToString(services.NodePubkey[:])
 	if pubkey != strings.ToLower(cfg.Pubkey) {
 		services.Close()
@@ -184,11 +210,14 @@ func (n *lnd) info(ctx context.Context, timeout time.Duration) (*lnrpc.GetInfoRe
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	ctx, _, client := n.services.Client.RawClientWithMacAuth(ctx)
+	began := n.steady.begin()
 	info, err := client.GetInfo(ctx, &lnrpc.GetInfoRequest{})
-	if err != nil {
+	if n.steady.judge(began, err) != nil {
 		return nil, n.unknown("GetInfo", err)
 	}
 	if info.IdentityPubkey != n.pubkey {
+		n.steady.broke()
+
 		return nil, fmt.Errorf("%w: node %s has become %s", ErrWrongNode, n.name, info.IdentityPubkey)
 	}
 

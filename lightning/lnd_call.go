@@ -9,7 +9,9 @@ import (
 
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"github.com/lightningnetwork/lnd/lnrpc/invoicesrpc"
+	"github.com/lightningnetwork/lnd/lnrpc/routerrpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
@@ -56,6 +58,13 @@ func (n *lnd) unknown(call string, err error) error {
 	return &callError{node: n.name, call: call, err: err}
 }
 
+// malformed is unknown, for an answer that cannot be read.
+func (n *lnd) malformed(call string, err error) error {
+	n.steady.broke()
+
+	return n.unknown(call, err)
+}
+
 // saysAny reports whether lnd answered with one of the texts. A status that
 // gRPC made itself (Unavailable, DeadlineExceeded …) never matches: lnd's
 // plain errors travel as Unknown, and LookupInvoice's as NotFound.
@@ -83,18 +92,51 @@ type stubs struct {
 // wait for a turn counts against. lndclient's RawClientWithMacAuth does not
 // apply its timeout, whatever its comment says.
 func (n *lnd) call(ctx context.Context, timeout time.Duration, do func(context.Context, stubs) error) error {
+	return n.bounded(ctx, timeout, func(ctx context.Context) error {
+		// Both clients use the same custom macaroon: attach it once.
+		ctx, _, lightning := n.services.Client.RawClientWithMacAuth(ctx)
+		_, _, invoices := n.services.Invoices.RawClientWithMacAuth(context.Background())
+
+		return do(ctx, stubs{lightning: lightning, invoices: invoices})
+	})
+}
+
+// spend is call with the macaroon that pays.
+func (n *lnd) spend(
+	ctx context.Context, timeout time.Duration, do func(context.Context, lnrpc.LightningClient) error,
+) error {
+	return n.bounded(ctx, timeout, func(ctx context.Context) error {
+		_, _, lightning := n.services.Client.RawClientWithMacAuth(context.Background())
+
+		return do(n.withSpend(ctx), lightning)
+	})
+}
+
+// bounded waits for a turn and judges the answer.
+func (n *lnd) bounded(ctx context.Context, timeout time.Duration, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := n.calls.Acquire(ctx, 1); err != nil {
+		// Nobody was asked.
 		return err
 	}
 	defer n.calls.Release(1)
+	began := n.steady.begin()
 
-	// Both clients use the same custom macaroon: attach it once.
-	ctx, _, lightning := n.services.Client.RawClientWithMacAuth(ctx)
-	_, _, invoices := n.services.Invoices.RawClientWithMacAuth(context.Background())
+	return n.steady.judge(began, do(ctx))
+}
 
-	return do(ctx, stubs{lightning: lightning, invoices: invoices})
+// router is the raw client, without a macaroon: see withSpend.
+func (n *lnd) router() routerrpc.RouterClient {
+	_, _, router := n.services.Router.RawClientWithMacAuth(context.Background())
+
+	return router
+}
+
+// withSpend attaches the macaroon that pays. lnd reads only one
+// (macaroons/service.go), so the context must not have another.
+func (n *lnd) withSpend(ctx context.Context) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, "macaroon", n.spendMacaroon)
 }
 
 // errMalformed means lnd answered something that cannot be.

@@ -148,7 +148,8 @@ func (n *lnd) ListInvoices(ctx context.Context, from, pageSize uint64, page func
 	}
 }
 
-// HighestIndexes implements Node.
+// HighestIndexes implements Node. Payments are asked for with the macaroon
+// that pays.
 func (n *lnd) HighestIndexes(ctx context.Context) (Indexes, error) {
 	answer, err := n.list(ctx, &lnrpc.ListInvoiceRequest{Reversed: true, NumMaxInvoices: highestWindow})
 	if err != nil {
@@ -159,8 +160,9 @@ func (n *lnd) HighestIndexes(ctx context.Context) (Indexes, error) {
 		highest.Add = max(highest.Add, invoice.AddIndex)
 		highest.Settle = max(highest.Settle, invoice.SettleIndex)
 	}
+	highest.Payment, err = n.highestPayment(ctx)
 
-	return highest, nil
+	return highest, err
 }
 
 // list reads one page.

@@ -1,6 +1,7 @@
 package lightning
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,15 +42,50 @@ type watchdog struct{ interval, timeout time.Duration }
 func (n *lnd) SubscribeSettled(
 	ctx context.Context, settleCursor uint64, onOpen func(), handle func(Invoice) error,
 ) error {
-	ctx, end := context.WithCancelCause(ctx)
-	defer end(nil)
+	open := func(ctx context.Context) (feed[*lnrpc.Invoice], error) {
+		ctx, _, client := n.services.Client.RawClientWithMacAuth(ctx)
 
-	streamCtx, _, client := n.services.Client.RawClientWithMacAuth(ctx)
-	stream, err := client.SubscribeInvoices(streamCtx, &lnrpc.InvoiceSubscription{SettleIndex: settleCursor})
-	if err != nil {
-		return n.ended(ctx, err)
+		return client.SubscribeInvoices(ctx, &lnrpc.InvoiceSubscription{SettleIndex: settleCursor})
 	}
-	received := make(chan *lnrpc.Invoice)
+
+	return follow(ctx, n, "SubscribeInvoices", open, onOpen, func(rpc *lnrpc.Invoice) error {
+		invoice, ok := fromRPC(rpc)
+		if !ok || invoice.State != InvoiceSettled {
+			return nil
+		}
+		if err := handle(invoice); err != nil {
+			return fmt.Errorf("lightning: settled invoices of node %s: %w", n.name, err)
+		}
+
+		return nil
+	})
+}
+
+// feed is the receiving half of a stream.
+type feed[T any] interface{ Recv() (T, error) }
+
+// follow runs one subscription until its context, its stream, its node or its
+// handler ends it; never nil. See SubscribeSettled for onOpen.
+func follow[T any](
+	caller context.Context, n *lnd, call string, start func(context.Context) (feed[T], error),
+	onOpen func(), handle func(T) error,
+) error {
+	ctx, end := context.WithCancelCause(caller)
+	defer end(nil)
+	ended := func(err error) error {
+		if caller.Err() == nil {
+			n.steady.broke()
+		}
+
+		return n.unknown(call, cmp.Or(context.Cause(ctx), err))
+	}
+
+	began := n.steady.begin()
+	stream, err := start(ctx)
+	if err != nil {
+		return ended(err)
+	}
+	received := make(chan T)
 	opened := make(chan struct{})
 	go n.watch(ctx, opened, end)
 	go receive(ctx, stream, received, end)
@@ -57,45 +93,30 @@ func (n *lnd) SubscribeSettled(
 	for open := false; ; {
 		select {
 		case <-ctx.Done():
-			return n.ended(ctx, ctx.Err())
+			return ended(ctx.Err())
 		case <-opened:
 			opened = nil
 			if !open {
 				open = true
 				onOpen()
 			}
-		case rpc := <-received:
+		case message := <-received:
+			n.steady.good(began)
 			if !open {
 				open = true
 				onOpen()
 			}
-			invoice, ok := fromRPC(rpc)
-			if !ok || invoice.State != InvoiceSettled {
-				continue
-			}
-			if err := handle(invoice); err != nil {
-				return fmt.Errorf("lightning: settled invoices of node %s: %w", n.name, err)
+			if err := handle(message); err != nil {
+				return err
 			}
 		}
 	}
 }
 
-// ended says why a subscription is over; never nil.
-func (n *lnd) ended(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
-		err = cause
-	}
-
-	return n.unknown("SubscribeInvoices", err)
-}
-
 // receive passes messages on until the stream or the context ends.
-func receive(
-	ctx context.Context, stream lnrpc.Lightning_SubscribeInvoicesClient,
-	received chan<- *lnrpc.Invoice, end context.CancelCauseFunc,
-) {
+func receive[T any](ctx context.Context, stream feed[T], received chan<- T, end context.CancelCauseFunc) {
 	for {
-		invoice, err := stream.Recv()
+		message, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
 			err = errStreamEnded
 		}
@@ -105,7 +126,7 @@ func receive(
 			return
 		}
 		select {
-		case received <- invoice:
+		case received <- message:
 		case <-ctx.Done():
 			return
 		}

@@ -45,7 +45,7 @@ func subject(t *testing.T, net *regtest.Net, native bool) lightningtest.Subject 
 	t.Helper()
 
 	return lightningtest.Subject{
-		Node: connect(t, net.Merchant), NativeSQL: native,
+		Node: connect(t, net.Merchant), NativeSQL: native, Recipient: recipient{net}, Restart: net.RestartMerchant,
 		Pay: func(ctx context.Context, bolt11 string, amount payments.Msat) error {
 			_, err := net.Pay(ctx, bolt11, amount)
 
@@ -54,25 +54,42 @@ func subject(t *testing.T, net *regtest.Net, native bool) lightningtest.Subject 
 	}
 }
 
-// TestConformance runs what the fake is checked with, on bbolt.
+// recipient is the payer, paid by the merchant.
+type recipient struct{ net *regtest.Net }
+
+func (r recipient) Invoice(ctx context.Context, amount payments.Msat) (string, error) {
+	return r.net.AddInvoice(ctx, amount, time.Hour)
+}
+
+func (r recipient) HoldInvoice(
+	ctx context.Context, preimage lightning.Preimage, amount payments.Msat,
+) (string, error) {
+	return r.net.AddHoldInvoice(ctx, preimage.Hash(), amount, time.Hour)
+}
+
+func (r recipient) Settle(ctx context.Context, preimage lightning.Preimage) error {
+	return r.net.SettleHoldInvoice(ctx, preimage)
+}
+
+func (r recipient) Cancel(ctx context.Context, preimage lightning.Preimage) error {
+	return r.net.CancelHoldInvoice(ctx, preimage.Hash())
+}
+
+// TestConformance runs what the fake is checked with, on both databases, from
+// the first invoice and payment on: networks of their own.
 func TestConformance(t *testing.T) {
-	lightningtest.Conformance(t, subject(t, regtest.Shared(t), false))
+	for name, native := range map[string]bool{"bbolt": false, "native SQL": true} {
+		t.Run(name, func(t *testing.T) {
+			net := regtest.Start(t, regtest.Options{NativeSQL: native})
+			s := subject(t, net, native)
+			emptyNode(t, s.Node)
+			lightningtest.Conformance(t, s)
+		})
+	}
 }
 
-// TestConformanceNativeSQL is a network of its own: another database.
-func TestConformanceNativeSQL(t *testing.T) {
-	net := regtest.Start(t, regtest.Options{NativeSQL: true})
-	node := connect(t, net.Merchant)
-	emptyNode(t, node)
-	lightningtest.Conformance(t, subject(t, net, true))
-}
-
-// TestEmptyNode: before its first invoice lnd on bbolt has another text for
-// "not found". Nothing in this package adds an invoice on the payer.
-func TestEmptyNode(t *testing.T) {
-	emptyNode(t, connect(t, regtest.Shared(t).Payer))
-}
-
+// emptyNode: before its first invoice lnd on bbolt has another text for
+// "not found".
 func emptyNode(t *testing.T, node lightning.Node) {
 	t.Helper()
 	hash := lightning.Preimage{1}.Hash()
@@ -83,6 +100,13 @@ func emptyNode(t *testing.T, node lightning.Node) {
 	require.NoError(t, err)
 	require.Zero(t, highest)
 	require.NoError(t, node.ListInvoices(t.Context(), 0, 10, func([]lightning.Invoice) error {
+		t.Error("a page of nothing")
+
+		return nil
+	}))
+	_, err = node.TrackPayment(t.Context(), hash)
+	require.ErrorIs(t, err, lightning.ErrPaymentNotFound)
+	require.NoError(t, node.ListPayments(t.Context(), 0, 10, func([]lightning.Payment) error {
 		t.Error("a page of nothing")
 
 		return nil

@@ -21,8 +21,22 @@ type Subject struct {
 	Node lightning.Node
 	// Pay pays an invoice of the node; an amount of 0 is the invoice's own.
 	Pay func(ctx context.Context, bolt11 string, amount payments.Msat) error
+	// Recipient is somebody whom the node can pay, without a fee.
+	Recipient Recipient
+	// Restart ends the node, starts it again and waits until it is useful.
+	Restart func(ctx context.Context) error
 	// NativeSQL says that the backlog comes in add order.
 	NativeSQL bool
+}
+
+// Recipient makes invoices that the node pays.
+type Recipient interface {
+	// Invoice is an ordinary one; an amount of 0 names none.
+	Invoice(ctx context.Context, amount payments.Msat) (bolt11 string, err error)
+	// HoldInvoice is one whose payment stays out until Settle or Cancel.
+	HoldInvoice(ctx context.Context, preimage lightning.Preimage, amount payments.Msat) (bolt11 string, err error)
+	Settle(ctx context.Context, preimage lightning.Preimage) error
+	Cancel(ctx context.Context, preimage lightning.Preimage) error
 }
 
 // Conformance checks what the rest of the system believes about a node. It is
@@ -47,6 +61,21 @@ func Conformance(t *testing.T, subject Subject) {
 		"stream: handler ends": testHandlerEnds,
 		"stream: context ends": testContextEnds,
 		"ended context":        testEndedContext,
+
+		"send":                  testSend,
+		"send: amountless":      testSendAmountless,
+		"send: no route":        testSendNoRoute,
+		"send: refused":         testSendRefused,
+		"send: again":           testSendAgain,
+		"send: held, settled":   testSendHeldSettled,
+		"send: held, cancelled": testSendHeldCancelled,
+		"send: context ends":    testSendContextEnds,
+		"track unknown":         testTrackUnknown,
+		"list payments":         testListPayments,
+		"payment stream":        testPaymentStream,
+		"estimate":              testEstimate,
+		"highest payment":       testHighestPayment,
+		"steady":                testSteady,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, subject) })
 	}
@@ -204,6 +233,7 @@ func testHighestIndexes(t *testing.T, s Subject) {
 	paid, last := s.paid(t), s.add(t)
 	highest, err := s.Node.HighestIndexes(t.Context())
 	require.NoError(t, err)
+	highest.Payment = 0
 	require.Equal(t, lightning.Indexes{Add: last.AddIndex, Settle: paid.SettleIndex}, highest)
 }
 

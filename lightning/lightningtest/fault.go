@@ -22,6 +22,12 @@ const (
 	HighestIndexes   Method = "HighestIndexes"
 	ReceivableMsat   Method = "ReceivableMsat"
 	Ready            Method = "Ready"
+
+	SendPayment       Method = "SendPayment"
+	TrackPayment      Method = "TrackPayment"
+	SubscribePayments Method = "SubscribePayments"
+	ListPayments      Method = "ListPayments"
+	EstimateFee       Method = "EstimateFee"
 )
 
 // Fault is what happens to one call.
@@ -38,6 +44,12 @@ const (
 	HangBefore
 	// HangAfter does the work and then waits until the context ends.
 	HangAfter
+	// FailDelayed answers ErrLost, and the work is done when the test calls
+	// ReleaseSends: lnd commits a payment with a context of its own, also
+	// when its client has long gone (routing/router.go, PreparePayment).
+	FailDelayed
+	// HangDelayed waits until the context ends; then as FailDelayed.
+	HangDelayed
 )
 
 // Inject makes the next calls of a method fail, one fault a call, in order.
@@ -54,6 +66,7 @@ func (n *Node) SetUnavailable(unavailable bool) {
 	defer n.mu.Unlock()
 	n.unavailable = unavailable
 	if unavailable {
+		n.steady = 0
 		n.breakStreams(ErrLost)
 	}
 }
@@ -96,6 +109,8 @@ func (n *Node) do(ctx context.Context, method Method, effect func() error) error
 		<-ctx.Done()
 
 		return ctx.Err()
+	case FailDelayed, HangDelayed:
+		return n.delay(ctx, fault, effect)
 	default:
 	}
 	n.mu.Lock()
@@ -111,4 +126,17 @@ func (n *Node) do(ctx context.Context, method Method, effect func() error) error
 	default:
 		return err
 	}
+}
+
+// delay keeps an effect for ReleaseSends.
+func (n *Node) delay(ctx context.Context, fault Fault, effect func() error) error {
+	n.mu.Lock()
+	n.delayed = append(n.delayed, effect)
+	n.mu.Unlock()
+	if fault == FailDelayed {
+		return ErrLost
+	}
+	<-ctx.Done()
+
+	return ctx.Err()
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/btcsuite/btcd/chaincfg"
 
 	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/payments"
@@ -18,6 +19,9 @@ import (
 
 // DefaultReceivable is what a new Node says its channels can receive.
 const DefaultReceivable = 10_000_000 * payments.MsatPerSat
+
+// DefaultSteady is what a new Node's SteadyFor says.
+const DefaultSteady = 24 * time.Hour
 
 // highestWindow is how many invoices HighestIndexes looks at, as with lnd.
 const highestWindow = 100
@@ -47,6 +51,20 @@ type Node struct {
 	duplicates int
 	holding    bool
 	held       []lightning.Invoice
+
+	payments map[lightning.Hash]*payment
+	// preimages are those of our invoices and of the outside world's.
+	preimages      map[lightning.Hash]lightning.Preimage
+	scripts        map[lightning.Hash][]Outcome
+	initiations    map[lightning.Hash]int
+	links          map[string]*Node
+	delayed        []func() error
+	paymentStreams map[*paymentStream]struct{}
+	// broken is closed and replaced when streams break.
+	broken   chan struct{}
+	fee      payments.Msat
+	estimate *estimate
+	steady   time.Duration
 }
 
 var _ lightning.Node = (*Node)(nil)
@@ -61,6 +79,11 @@ func New(name string) *Node {
 		invoices: map[lightning.Hash]lightning.Invoice{},
 		faults:   map[Method][]Fault{}, calls: map[Method]int{},
 		streams: map[*stream]struct{}{},
+
+		payments: map[lightning.Hash]*payment{}, preimages: map[lightning.Hash]lightning.Preimage{},
+		scripts: map[lightning.Hash][]Outcome{}, initiations: map[lightning.Hash]int{},
+		links: map[string]*Node{}, paymentStreams: map[*paymentStream]struct{}{},
+		broken: make(chan struct{}), steady: DefaultSteady,
 	}
 }
 
@@ -85,7 +108,7 @@ func (n *Node) AddInvoice(ctx context.Context, want lightning.NewInvoice) (added
 			return lightning.ErrInvoiceExists
 		}
 		created := n.now().Truncate(time.Second).UTC()
-		bolt11, err := encode(n.key, want, created)
+		bolt11, err := encode(&chaincfg.RegressionNetParams, n.key, want, created)
 		if err != nil {
 			return err
 		}
@@ -95,7 +118,7 @@ func (n *Node) AddInvoice(ctx context.Context, want lightning.NewInvoice) (added
 			ValueMsat: want.AmountMsat, AddIndex: n.highest.Add, CreatedAt: created,
 			ExpiresAt: created.Add(want.Expiry.Truncate(time.Second)),
 		}
-		n.invoices[hash] = added
+		n.invoices[hash], n.preimages[hash] = added, want.Preimage
 
 		return nil
 	})
@@ -178,6 +201,9 @@ func (n *Node) HighestIndexes(ctx context.Context) (highest lightning.Indexes, e
 		for _, invoice := range all[max(0, len(all)-highestWindow):] {
 			highest.Add = max(highest.Add, invoice.AddIndex)
 			highest.Settle = max(highest.Settle, invoice.SettleIndex)
+		}
+		for _, payment := range n.payments {
+			highest.Payment = max(highest.Payment, payment.Index)
 		}
 
 		return nil

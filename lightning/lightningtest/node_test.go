@@ -28,6 +28,32 @@ func payer(node *lightningtest.Node) func(context.Context, string, payments.Msat
 	}
 }
 
+// recipient is the outside world.
+type recipient struct{ node *lightningtest.Node }
+
+func (r recipient) Invoice(_ context.Context, amount payments.Msat) (string, error) {
+	bolt11, _ := r.node.OutsideInvoice(amount, time.Hour)
+
+	return bolt11, nil
+}
+
+func (r recipient) HoldInvoice(
+	_ context.Context, preimage lightning.Preimage, amount payments.Msat,
+) (string, error) {
+	bolt11, _ := r.node.OutsideInvoice(amount, time.Hour, lightningtest.WithPreimage(preimage),
+		lightningtest.ThatWill(lightningtest.Hold(0), lightningtest.Fail(lightning.ReasonIncorrectDetails)))
+
+	return bolt11, nil
+}
+
+func (r recipient) Settle(_ context.Context, preimage lightning.Preimage) error {
+	return r.node.SettlePayment(preimage.Hash())
+}
+
+func (r recipient) Cancel(_ context.Context, preimage lightning.Preimage) error {
+	return r.node.FailPayment(preimage.Hash(), lightning.ReasonIncorrectDetails)
+}
+
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	for name, native := range map[string]bool{"bbolt": false, "native SQL": true} {
@@ -35,7 +61,14 @@ func TestConformance(t *testing.T) {
 			t.Parallel()
 			node := lightningtest.New("fake")
 			node.SetNativeSQL(native)
-			lightningtest.Conformance(t, lightningtest.Subject{Node: node, Pay: payer(node), NativeSQL: native})
+			lightningtest.Conformance(t, lightningtest.Subject{
+				Node: node, Pay: payer(node), Recipient: recipient{node}, NativeSQL: native,
+				Restart: func(context.Context) error {
+					node.Restart()
+
+					return nil
+				},
+			})
 		})
 	}
 }

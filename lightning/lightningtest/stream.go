@@ -130,8 +130,8 @@ func (n *Node) publish(invoice lightning.Invoice) {
 	}
 }
 
-// BreakStreams ends all subscriptions with ErrLost. What they had not handed
-// over is lost to them.
+// BreakStreams ends all subscriptions with ErrLost, and each SendPayment that
+// still waits. What they had not handed over is lost to them.
 func (n *Node) BreakStreams() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -143,6 +143,12 @@ func (n *Node) breakStreams(err error) {
 		s.broken = err
 		s.nudge()
 	}
+	for s := range n.paymentStreams {
+		s.broken = err
+		s.nudge()
+	}
+	close(n.broken)
+	n.broken = make(chan struct{})
 }
 
 // SetNativeSQL switches the backlog to add order without the loss at gaps, as

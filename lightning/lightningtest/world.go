@@ -106,6 +106,7 @@ type Snapshot struct {
 	invoices map[lightning.Hash]lightning.Invoice
 	highest  lightning.Indexes
 	entries  []uint64
+	payments map[lightning.Hash]payment
 }
 
 // Snapshot keeps the present state, for Restore.
@@ -113,13 +114,19 @@ func (n *Node) Snapshot() Snapshot {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 
-	return Snapshot{
+	past := Snapshot{
 		invoices: maps.Clone(n.invoices), highest: n.highest, entries: slices.Clone(n.entries),
+		payments: map[lightning.Hash]payment{},
 	}
+	for hash, known := range n.payments {
+		past.payments[hash] = *known
+	}
+
+	return past
 }
 
 // Restore takes the node back in time: what happened since is gone, its
-// indexes will be handed out again, and all streams break. The zero Snapshot
+// indexes will be handed out again, all streams break and SteadyFor is 0. The zero Snapshot
 // is a node restored from its seed.
 func (n *Node) Restore(past Snapshot) {
 	n.mu.Lock()
@@ -129,5 +136,10 @@ func (n *Node) Restore(past Snapshot) {
 		n.invoices = map[lightning.Hash]lightning.Invoice{}
 	}
 	n.highest, n.entries, n.held = past.highest, slices.Clone(past.entries), nil
+	n.payments = map[lightning.Hash]*payment{}
+	for hash, known := range past.payments {
+		n.payments[hash] = &payment{Payment: known.Payment, to: known.to, fee: known.fee, changed: make(chan struct{})}
+	}
+	n.steady = 0
 	n.breakStreams(ErrLost)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lightningnetwork/lnd/lnrpc"
+	"github.com/lightningnetwork/lnd/lnrpc/invoicesrpc"
 	"github.com/lightningnetwork/lnd/lnrpc/routerrpc"
 
 	"github.com/lntpay/lntpay/lightning"
@@ -88,6 +89,37 @@ func (n *Net) AddInvoice(ctx context.Context, amount payments.Msat, expiry time.
 	}
 
 	return answer.PaymentRequest, nil
+}
+
+// AddHoldInvoice makes an invoice on the payer, for withdrawals, whose payment
+// stays out until SettleHoldInvoice or CancelHoldInvoice.
+func (n *Net) AddHoldInvoice(
+	ctx context.Context, hash lightning.Hash, amount payments.Msat, expiry time.Duration,
+) (string, error) {
+	answer, err := n.Payer.Invoices.AddHoldInvoice(ctx, &invoicesrpc.AddHoldInvoiceRequest{
+		Hash: hash[:], ValueMsat: int64(amount), Expiry: int64(expiry / time.Second),
+	})
+	if err != nil {
+		return "", fmt.Errorf("add hold invoice: %w", err)
+	}
+
+	return answer.PaymentRequest, nil
+}
+
+// SettleHoldInvoice takes the payment of a hold invoice, once it has arrived.
+func (n *Net) SettleHoldInvoice(ctx context.Context, preimage lightning.Preimage) error {
+	return until(ctx, func() error {
+		_, err := n.Payer.Invoices.SettleInvoice(ctx, &invoicesrpc.SettleInvoiceMsg{Preimage: preimage[:]})
+
+		return err
+	})
+}
+
+// CancelHoldInvoice sends the payment of a hold invoice back.
+func (n *Net) CancelHoldInvoice(ctx context.Context, hash lightning.Hash) error {
+	_, err := n.Payer.Invoices.CancelInvoice(ctx, &invoicesrpc.CancelInvoiceMsg{PaymentHash: hash[:]})
+
+	return err
 }
 
 // StopMerchant ends the merchant's lnd in order, and waits.

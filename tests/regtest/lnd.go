@@ -31,7 +31,8 @@ type Lnd struct {
 	at   place
 	conn *grpc.ClientConn
 
-	// Config is for lightning.Connect, with the admin macaroon.
+	// Config is for lightning.Connect, with the admin macaroon, and another
+	// for payments that allows SpendPermissions and nothing else.
 	Config lightning.Config
 	// Lightning, Router and Invoices are raw clients.
 	Lightning lnrpc.LightningClient
@@ -109,13 +110,18 @@ func (n *Lnd) open(ctx context.Context) error {
 	n.Lightning = lnrpc.NewLightningClient(n.conn)
 	n.Router = routerrpc.NewRouterClient(n.conn)
 	n.Invoices = invoicesrpc.NewInvoicesClient(n.conn)
-
-	return until(ctx, func() error {
+	err = until(ctx, func() error {
 		info, err := n.Lightning.GetInfo(ctx, &lnrpc.GetInfoRequest{})
 		n.Config.Pubkey = info.GetIdentityPubkey()
 
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	n.Config.SpendMacaroonFile, err = n.Bake(ctx, "spend", lightning.SpendPermissions())
+
+	return err
 }
 
 // copyOut copies a file, which lnd may not have written whole yet.
