@@ -24,8 +24,17 @@ var (
 	ErrAmountOutOfRange = fmt.Errorf("%w: amount out of range", ErrInvalid)
 	// ErrWrongNetwork means a well-formed invoice of another network.
 	ErrWrongNetwork = errors.New("bolt11: invoice of another network")
+	// ErrExpired means that too little time is left to pay.
+	ErrExpired = errors.New("bolt11: expired")
 	// ErrUnknownNetwork means that the caller's network is none.
 	ErrUnknownNetwork = errors.New("bolt11: unknown network")
+)
+
+// How long an invoice must and may still live when money is locked for it: long
+// enough to be sent, and not so long that an unsent one ties money up.
+const (
+	MinLife = 10 * time.Second
+	MaxLife = 7 * 24 * time.Hour
 )
 
 const (
@@ -61,6 +70,19 @@ type Invoice struct {
 // enough blocks. A limit of 0 is none.
 func (i Invoice) FitsCLTVLimit(limit uint32) bool {
 	return limit == 0 || i.MinFinalCLTV+blockPadding < limit
+}
+
+// CheckLife judges an expiry by the caller's clock: ErrExpired with less than
+// MinLife to live, ErrInvalid with more than MaxLife.
+func CheckLife(expiresAt, now time.Time) error {
+	switch left := expiresAt.Sub(now); {
+	case left < MinLife:
+		return ErrExpired
+	case left > MaxLife:
+		return fmt.Errorf("%w: lives too long", ErrInvalid)
+	}
+
+	return nil
 }
 
 // networks are by the human-readable part, which is not a matter of prefixes

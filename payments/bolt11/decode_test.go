@@ -268,6 +268,17 @@ func TestRefused(t *testing.T) {
 	require.NoError(t, err)
 }
 
+func TestCheckLife(t *testing.T) {
+	t.Parallel()
+	for left, want := range map[time.Duration]error{
+		-1 << 63: bolt11.ErrExpired, -time.Second: bolt11.ErrExpired, bolt11.MinLife - 1: bolt11.ErrExpired,
+		bolt11.MinLife: nil, time.Hour: nil, bolt11.MaxLife: nil,
+		bolt11.MaxLife + 1: bolt11.ErrInvalid, 1<<63 - 1: bolt11.ErrInvalid,
+	} {
+		require.ErrorIs(t, bolt11.CheckLife(created.Add(left), created), want, left.String())
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	plain := regtest(f)
 	for _, seed := range []string{
