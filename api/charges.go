@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store/db"
@@ -121,15 +120,13 @@ func (c *call) readCharge() (db.Charge, error) {
 
 // getCharge is GET /v1/charges/{id}, at once or after a wait.
 func (s *Server) getCharge(c *call) error {
-	q, err := readQuery(c)
+	wait, err := readWait(c)
 	if err != nil {
 		return err
 	}
-	wait := time.Duration(q.number("wait", 0, int(maxWait/time.Second), 0)) * time.Second
-	if err := q.result(); err != nil {
-		return err
-	}
-	row, err := s.awaitCharge(c, wait)
+	row, err := await(s, c, wait, c.readCharge, func(row db.Charge) bool {
+		return row.Status != string(payments.ChargePending)
+	})
 	if err != nil {
 		return err
 	}
