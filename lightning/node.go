@@ -96,6 +96,11 @@ type PaymentState string
 // The states of a payment on the node (lnrpc.Payment_PaymentStatus; INITIATED
 // counts as in flight). Failed is final only for the initiation that it was
 // read of: lnd lets the same hash be paid again.
+//
+// In flight is not always true: lnd 0.21.2 that is stopped between its record
+// of an attempt and the channel's says in flight, with one HTLC pending, for
+// ever, through restarts and with no HTLC in any channel (seen on regtest).
+// That ExpiryHeight lies in the past is all that shows it.
 const (
 	PaymentInFlight  PaymentState = "in_flight"
 	PaymentSucceeded PaymentState = "succeeded"
