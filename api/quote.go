@@ -86,7 +86,7 @@ func (s *Server) quote(ctx context.Context, c *call, paid payment, nodes []db.Re
 	} else {
 		object.MaxFeeMsat = defaultMaxFee(c.env.Payouts, paid.amount)
 		object.MaxWithdrawableMsat = maxWithdrawable(c.env.Payouts, available)
-		object.EstimatedFeeMsat, err = s.estimateFee(c, paid)
+		object.EstimatedFeeMsat, err = s.estimateFee(ctx, c, paid)
 	}
 	object.TotalLockedMsat = object.AmountMsat + object.MaxFeeMsat
 	object.Sufficient = available >= object.TotalLockedMsat
@@ -111,13 +111,13 @@ func (c *call) bookFee(ctx context.Context, paid payment) (*payments.Msat, error
 }
 
 // estimateFee asks the node. What waits for a worker counts as in flight.
-func (s *Server) estimateFee(c *call, paid payment) (*payments.Msat, error) {
-	release, err := s.inFlight.acquire(c.Request.Context())
+func (s *Server) estimateFee(ctx context.Context, c *call, paid payment) (*payments.Msat, error) {
+	release, err := s.inFlight.acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	ctx, cancel := context.WithTimeout(c.Request.Context(), estimateTimeout)
+	ctx, cancel := context.WithTimeout(ctx, estimateTimeout)
 	defer cancel()
 	result, err := c.env.Withdrawals.EstimateFee(ctx, workflows.QuoteInput{Bolt11: paid.Bolt11, AmountMsat: paid.amount})
 	if err != nil {

@@ -53,7 +53,7 @@ func (c *call) withdrawalRequest(body []byte) (payments.WithdrawalRequest, error
 	in := f.invoice()
 	maxFee, limited := f.optionalAmount("max_fee", 0)
 	request := payments.WithdrawalRequest{
-		Description: f.description("description"),
+		Description: f.description(),
 		Metadata:    f.metadata("metadata"),
 		ExternalID:  f.textChars("external_id", payments.MaxExternalIDChars),
 	}
