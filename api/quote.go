@@ -51,15 +51,15 @@ func (s *Server) quoteWithdrawal(c *call) error {
 	}
 	ctx, cancel := c.context()
 	defer cancel()
-	nodes, err := c.env.nodes.find(ctx)
+	known, err := c.env.nodes.find(ctx)
 	if err != nil {
 		return err
 	}
-	paid, err := in.read(nodes, c.env.Payouts.CLTVLimitBlocks)
+	paid, err := in.read(known.network, c.env.Payouts.CLTVLimitBlocks)
 	if err != nil {
 		return err
 	}
-	object, err := s.quote(ctx, c, paid, nodes)
+	object, err := s.quote(ctx, c, paid, slices.Contains(known.pubkeys, paid.Destination))
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,8 @@ func (s *Server) quoteWithdrawal(c *call) error {
 	return nil
 }
 
-func (s *Server) quote(ctx context.Context, c *call, paid payment, nodes []db.ReadNodesRow) (quoteObject, error) {
+// quote judges by Postgres' clock. own says that the payee is a node of ours.
+func (s *Server) quote(ctx context.Context, c *call, paid payment, own bool) (quoteObject, error) {
 	available, _, now, err := ledger.Balance(ctx, c.env.Store.Pool, c.key.workspaceID)
 	if err != nil {
 		return quoteObject{}, err
@@ -79,7 +80,6 @@ func (s *Server) quote(ctx context.Context, c *call, paid payment, nodes []db.Re
 	object := quoteObject{
 		Object: "quote", Environment: c.env.name, AmountMsat: paid.amount, AvailableMsat: available,
 	}
-	own := slices.ContainsFunc(nodes, func(node db.ReadNodesRow) bool { return node.Pubkey == paid.Destination })
 	if own {
 		object.MaxWithdrawableMsat = available
 		object.EstimatedFeeMsat, err = c.bookFee(ctx, paid)

@@ -62,11 +62,11 @@ func (c *call) withdrawalRequest(body []byte) (payments.WithdrawalRequest, error
 	}
 	ctx, cancel := c.context()
 	defer cancel()
-	nodes, err := c.env.nodes.find(ctx)
+	known, err := c.env.nodes.find(ctx)
 	if err != nil {
 		return payments.WithdrawalRequest{}, err
 	}
-	paid, err := in.read(nodes, c.env.Payouts.CLTVLimitBlocks)
+	paid, err := in.read(known.network, c.env.Payouts.CLTVLimitBlocks)
 	if err != nil {
 		return payments.WithdrawalRequest{}, err
 	}
