@@ -43,7 +43,7 @@ func (s *Server) chargeRequest(body []byte) (payments.ChargeRequest, error) {
 	}
 	request := payments.ChargeRequest{
 		AmountMsat:  f.amount(s.config.MaxChargeMsat),
-		Description: f.description("description"),
+		Description: f.description(),
 		ExpiresInS: f.seconds("expires_in",
 			payments.MinExpiresInSeconds, payments.MaxExpiresInSeconds, payments.DefaultExpiresInSeconds),
 		Metadata:   f.metadata("metadata"),
@@ -54,7 +54,8 @@ func (s *Server) chargeRequest(body []byte) (payments.ChargeRequest, error) {
 }
 
 // description is bounded in bytes: BOLT11 carries it as such.
-func (f *fields) description(name string) *string {
+func (f *fields) description() *string {
+	const name = "description"
 	text := f.text(name)
 	if text != nil && len(*text) > payments.MaxDescriptionBytes {
 		f.fail(name, "must be at most %d bytes long", payments.MaxDescriptionBytes)

@@ -25,9 +25,10 @@ import (
 	"github.com/lntpay/lntpay/workflows"
 )
 
-// Keys of our node and of somebody else's.
+// Keys of our node, of one that was ours, and of somebody else's.
 var (
 	ownKey, _    = btcec.PrivKeyFromBytes([]byte(strings.Repeat("o", 32)))
+	pastKey, _   = btcec.PrivKeyFromBytes([]byte(strings.Repeat("p", 32)))
 	othersKey, _ = btcec.PrivKeyFromBytes([]byte(strings.Repeat("x", 32)))
 )
 

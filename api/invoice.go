@@ -6,7 +6,6 @@ import (
 
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/payments/bolt11"
-	"github.com/lntpay/lntpay/store/db"
 )
 
 // invoiceFields are what a withdrawal and a quote have in common.
@@ -39,8 +38,8 @@ type payment struct {
 
 // read decodes the invoice for the environment's network and settles the
 // amount. It judges the form only: no time, no state.
-func (in invoiceFields) read(nodes []db.ReadNodesRow, cltvLimit uint32) (payment, error) {
-	invoice, err := bolt11.Decode(in.bolt11, nodes[0].Network)
+func (in invoiceFields) read(network string, cltvLimit uint32) (payment, error) {
+	invoice, err := bolt11.Decode(in.bolt11, network)
 	if err != nil {
 		return payment{}, refuseInvoice(err)
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -18,32 +19,43 @@ type nodeCache struct {
 	queries *db.Queries
 
 	mu        sync.Mutex
-	nodes     []db.ReadNodesRow
+	nodes     nodes
 	goodUntil time.Time
+}
+
+// nodes are those of one environment, past ones included: all of one network.
+type nodes struct {
+	network string
+	pubkeys []string
 }
 
 func newNodeCache(queries *db.Queries) *nodeCache { return &nodeCache{queries: queries} }
 
-// find returns at least one node, or that nothing can be said now: no worker
-// has ever run, or Postgres is away.
-func (n *nodeCache) find(ctx context.Context) ([]db.ReadNodesRow, error) {
+// find returns the nodes, or that nothing can be said now: no worker has ever
+// run, or Postgres is away.
+func (n *nodeCache) find(ctx context.Context) (nodes, error) {
 	n.mu.Lock()
-	nodes, good := n.nodes, time.Now().Before(n.goodUntil)
+	known, good := n.nodes, time.Now().Before(n.goodUntil)
 	n.mu.Unlock()
 	if good {
-		return nodes, nil
+		return known, nil
 	}
 	asked := time.Now()
-	nodes, err := n.queries.ReadNodes(ctx)
+	rows, err := n.queries.ReadNodes(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read nodes: %w", err)
+		return nodes{}, fmt.Errorf("read nodes: %w", err)
 	}
-	if len(nodes) == 0 {
-		return nil, fmt.Errorf("%w: no worker has pinned a node yet", errUnavailable)
+	var read nodes
+	for _, row := range rows {
+		read.pubkeys = append(read.pubkeys, row.Pubkey)
+		read.network = cmp.Or(read.network, row.Network)
+	}
+	if read.network == "" {
+		return nodes{}, fmt.Errorf("%w: no worker has noted a network yet", errUnavailable)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.nodes, n.goodUntil = nodes, asked.Add(nodeCacheTTL)
+	n.nodes, n.goodUntil = read, asked.Add(nodeCacheTTL)
 
-	return nodes, nil
+	return read, nil
 }

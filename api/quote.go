@@ -51,15 +51,15 @@ func (s *Server) quoteWithdrawal(c *call) error {
 	}
 	ctx, cancel := c.context()
 	defer cancel()
-	nodes, err := c.env.nodes.find(ctx)
+	known, err := c.env.nodes.find(ctx)
 	if err != nil {
 		return err
 	}
-	paid, err := in.read(nodes, c.env.Payouts.CLTVLimitBlocks)
+	paid, err := in.read(known.network, c.env.Payouts.CLTVLimitBlocks)
 	if err != nil {
 		return err
 	}
-	object, err := s.quote(ctx, c, paid, nodes)
+	object, err := s.quote(ctx, c, paid, slices.Contains(known.pubkeys, paid.Destination))
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,8 @@ func (s *Server) quoteWithdrawal(c *call) error {
 	return nil
 }
 
-func (s *Server) quote(ctx context.Context, c *call, paid payment, nodes []db.ReadNodesRow) (quoteObject, error) {
+// quote judges by Postgres' clock. own says that the payee is a node of ours.
+func (s *Server) quote(ctx context.Context, c *call, paid payment, own bool) (quoteObject, error) {
 	available, _, now, err := ledger.Balance(ctx, c.env.Store.Pool, c.key.workspaceID)
 	if err != nil {
 		return quoteObject{}, err
@@ -79,14 +80,13 @@ func (s *Server) quote(ctx context.Context, c *call, paid payment, nodes []db.Re
 	object := quoteObject{
 		Object: "quote", Environment: c.env.name, AmountMsat: paid.amount, AvailableMsat: available,
 	}
-	own := slices.ContainsFunc(nodes, func(node db.ReadNodesRow) bool { return node.Pubkey == paid.Destination })
 	if own {
 		object.MaxWithdrawableMsat = available
 		object.EstimatedFeeMsat, err = c.bookFee(ctx, paid)
 	} else {
 		object.MaxFeeMsat = defaultMaxFee(c.env.Payouts, paid.amount)
 		object.MaxWithdrawableMsat = maxWithdrawable(c.env.Payouts, available)
-		object.EstimatedFeeMsat, err = s.estimateFee(c, paid)
+		object.EstimatedFeeMsat, err = s.estimateFee(ctx, c, paid)
 	}
 	object.TotalLockedMsat = object.AmountMsat + object.MaxFeeMsat
 	object.Sufficient = available >= object.TotalLockedMsat
@@ -111,13 +111,13 @@ func (c *call) bookFee(ctx context.Context, paid payment) (*payments.Msat, error
 }
 
 // estimateFee asks the node. What waits for a worker counts as in flight.
-func (s *Server) estimateFee(c *call, paid payment) (*payments.Msat, error) {
-	release, err := s.inFlight.acquire(c.Request.Context())
+func (s *Server) estimateFee(ctx context.Context, c *call, paid payment) (*payments.Msat, error) {
+	release, err := s.inFlight.acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	ctx, cancel := context.WithTimeout(c.Request.Context(), estimateTimeout)
+	ctx, cancel := context.WithTimeout(ctx, estimateTimeout)
 	defer cancel()
 	result, err := c.env.Withdrawals.EstimateFee(ctx, workflows.QuoteInput{Bolt11: paid.Bolt11, AmountMsat: paid.amount})
 	if err != nil {

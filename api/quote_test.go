@@ -143,12 +143,15 @@ func TestQuoteRefused(t *testing.T) {
 		return body(invoice(t, 1, createdAgo(time.Minute), with(zpay32.Expiry(time.Minute+left.Round(time.Second)))))
 	}
 	const day = 24 * time.Hour
+	_, err := b.store.Pool.Exec(t.Context(), "INSERT INTO node (name, pubkey) VALUES ('a past one', $1)", pubkey(pastKey))
+	require.NoError(t, err)
 	b.refusesAll("/v1/withdrawals/quote", append(formRefusals(t),
 		refusal{"a fee limit", fmt.Sprintf(`{"bolt11":%q,"max_fee_msat":1}`, invoice(t, 1)), "max_fee_msat", payments.CodeInvalidRequest},
 		refusal{"expired", lives(-30 * time.Second), "", payments.CodeInvoiceExpired},
 		refusal{"about to expire", lives(9 * time.Second), "", payments.CodeInvoiceExpired},
 		refusal{"lives too long", lives(7*day + time.Minute), "", payments.CodeInvoiceInvalid},
 		refusal{"of our own node", body(invoice(t, 1, ours)), "", payments.CodeInvoiceInvalid},
+		refusal{"of a node that was ours", body(invoice(t, 1, func(i *bill) { i.key = pastKey })), "", payments.CodeInvoiceInvalid},
 		refusal{"of our own node, any amount", fmt.Sprintf(`{"bolt11":%q,"amount_msat":1}`, invoice(t, 0, ours)), "", payments.CodeInvoiceInvalid},
 	))
 	require.Zero(t, b.payouts.estimates.count())

@@ -53,7 +53,7 @@ func (c *call) withdrawalRequest(body []byte) (payments.WithdrawalRequest, error
 	in := f.invoice()
 	maxFee, limited := f.optionalAmount("max_fee", 0)
 	request := payments.WithdrawalRequest{
-		Description: f.description("description"),
+		Description: f.description(),
 		Metadata:    f.metadata("metadata"),
 		ExternalID:  f.textChars("external_id", payments.MaxExternalIDChars),
 	}
@@ -62,11 +62,11 @@ func (c *call) withdrawalRequest(body []byte) (payments.WithdrawalRequest, error
 	}
 	ctx, cancel := c.context()
 	defer cancel()
-	nodes, err := c.env.nodes.find(ctx)
+	known, err := c.env.nodes.find(ctx)
 	if err != nil {
 		return payments.WithdrawalRequest{}, err
 	}
-	paid, err := in.read(nodes, c.env.Payouts.CLTVLimitBlocks)
+	paid, err := in.read(known.network, c.env.Payouts.CLTVLimitBlocks)
 	if err != nil {
 		return payments.WithdrawalRequest{}, err
 	}

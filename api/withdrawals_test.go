@@ -423,12 +423,15 @@ func TestWithdrawalsElsewhere(t *testing.T) {
 	b := setup(t)
 	b.give(10_000)
 	id := b.withdraw("")
+	entry := func(kind ledger.Kind, debit, credit ledger.Account, amount payments.Msat) ledger.Entry {
+		return ledger.Entry{WorkspaceID: b.workspace, Kind: kind, Ref: id, Debit: debit, Credit: credit, AmountMsat: amount}
+	}
 	require.NoError(t, b.store.InTx(t.Context(), func(tx pgx.Tx, _ *db.Queries) error {
 		_, err := ledger.Post(t.Context(), tx, []ledger.Entry{
-			{b.workspace, "withdrawal_lock", id, ledger.Available, ledger.Locked, 7000},
-			{b.workspace, "withdrawal_post", id, ledger.Locked, ledger.LightningClearing, 5000},
-			{b.workspace, "withdrawal_fee", id, ledger.Locked, ledger.RoutingFee, 1000},
-			{b.workspace, "withdrawal_release", id, ledger.Locked, ledger.Available, 1000},
+			entry("withdrawal_lock", ledger.Available, ledger.Locked, 7000),
+			entry("withdrawal_post", ledger.Locked, ledger.LightningClearing, 5000),
+			entry("withdrawal_fee", ledger.Locked, ledger.RoutingFee, 1000),
+			entry("withdrawal_release", ledger.Locked, ledger.Available, 1000),
 		})
 
 		return err

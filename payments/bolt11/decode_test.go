@@ -89,11 +89,12 @@ func tampered(text, human, fields string) string {
 		add(0)
 	}
 	check ^= 1
-	for i := range checksum {
-		data += string(charset[check>>(5*(checksum-1-i))&31])
+	end := make([]byte, checksum)
+	for i := range end {
+		end[i] = charset[check>>(5*(checksum-1-i))&31]
 	}
 
-	return human + "1" + data
+	return human + "1" + data + string(end)
 }
 
 func TestDecode(t *testing.T) {

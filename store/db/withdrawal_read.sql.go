@@ -57,7 +57,7 @@ func (q *Queries) FindClaimedRequest(ctx context.Context, arg FindClaimedRequest
 }
 
 const readNodes = `-- name: ReadNodes :many
-SELECT pubkey, network::text AS network FROM node WHERE network IS NOT NULL ORDER BY name
+SELECT pubkey, coalesce(network, '')::text AS network FROM node ORDER BY name
 `
 
 type ReadNodesRow struct {
@@ -65,7 +65,8 @@ type ReadNodesRow struct {
 	Network string
 }
 
-// The nodes that a worker has pinned, with the network that each is of.
+// The nodes that workers have pinned. One that no worker has run with since
+// networks are noted has none.
 func (q *Queries) ReadNodes(ctx context.Context) ([]ReadNodesRow, error) {
 	rows, err := q.db.Query(ctx, readNodes)
 	if err != nil {

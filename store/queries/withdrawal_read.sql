@@ -34,9 +34,10 @@ ORDER BY id DESC LIMIT @max_rows;
 SELECT body_sha256, request FROM claim
 WHERE workspace_id = @workspace_id AND path = @path AND key = @key::text;
 
--- The nodes that a worker has pinned, with the network that each is of.
+-- The nodes that workers have pinned. One that no worker has run with since
+-- networks are noted has none.
 -- name: ReadNodes :many
-SELECT pubkey, network::text AS network FROM node WHERE network IS NOT NULL ORDER BY name;
+SELECT pubkey, coalesce(network, '')::text AS network FROM node ORDER BY name;
 
 -- CanBookInvoice says whether a charge could be paid from account to account
 -- now: the conditions of the claim in the holding transaction.
