@@ -12,6 +12,7 @@ import (
 
 	"github.com/lntpay/lntpay/ledger"
 	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/payments/bolt11"
 	"github.com/lntpay/lntpay/store"
 	"github.com/lntpay/lntpay/store/db"
 	"github.com/lntpay/lntpay/workflows"
@@ -94,7 +95,7 @@ func (a *Withdrawals) hold(ctx context.Context, tx pgx.Tx, q *db.Queries, h *hol
 		return fmt.Errorf("wait for other holds: %w", err)
 	}
 	facts, err := q.JudgeHold(ctx, db.JudgeHoldParams{
-		ExpiresAt: h.request.ExpiresAt, PaymentHash: h.hash, Destination: h.request.Destination,
+		PaymentHash: h.hash, Destination: h.request.Destination,
 		WorkspaceID: h.claim.WorkspaceID, Node: h.node,
 	})
 	if err != nil {
@@ -139,13 +140,16 @@ func (a *Withdrawals) hold(ctx context.Context, tx pgx.Tx, q *db.Queries, h *hol
 // refusal is what speaks against a hold before its row is tried; nil if
 // nothing does.
 func (a *Withdrawals) refusal(facts db.JudgeHoldRow, request payments.WithdrawalRequest) *payments.Problem {
+	life := bolt11.CheckLife(request.ExpiresAt, facts.Now)
 	switch {
 	case facts.Duplicate, facts.Stray:
 		return duplicatePayment()
-	case facts.Expired:
-		return payments.NewProblem(payments.CodeInvoiceExpired, "The invoice must live for 10 seconds or more.")
-	case facts.TooLong:
-		return payments.NewProblem(payments.CodeInvoiceInvalid, "The invoice may live for 7 days at most.")
+	case errors.Is(life, bolt11.ErrExpired):
+		return payments.NewProblem(payments.CodeInvoiceExpired,
+			fmt.Sprintf("The invoice must live for %s or more.", bolt11.MinLife))
+	case life != nil:
+		return payments.NewProblem(payments.CodeInvoiceInvalid,
+			fmt.Sprintf("The invoice may live for %s at most.", bolt11.MaxLife))
 	case facts.Frozen:
 		return payments.NewProblem(payments.CodePayoutsFrozen, "The operator has stopped payouts for now. Nothing was locked.")
 	}

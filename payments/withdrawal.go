@@ -42,6 +42,7 @@ func (s WithdrawalStatus) Public() string {
 		return withdrawalPending
 	case WithdrawalSending, WithdrawalFollowing:
 		return withdrawalInFlight
+	case WithdrawalSucceeded, WithdrawalFailed:
 	}
 
 	return string(s)

@@ -525,38 +525,36 @@ func (q *Queries) InsertWithdrawal(ctx context.Context, arg InsertWithdrawalPara
 
 const judgeHold = `-- name: JudgeHold :one
 SELECT
-    ($1::timestamptz < now() + interval '10 seconds')::boolean AS expired,
-    ($1::timestamptz > now() + interval '7 days')::boolean AS too_long,
-    EXISTS (SELECT FROM withdrawal w WHERE w.payment_hash = $2 AND w.status <> 'failed') AS duplicate,
+    now()::timestamptz AS now,
+    EXISTS (SELECT FROM withdrawal w WHERE w.payment_hash = $1 AND w.status <> 'failed') AS duplicate,
     -- After a void the node may still be paying it.
-    EXISTS (SELECT FROM stray_payment s WHERE s.payment_hash = $2 AND s.state = 'open') AS stray,
-    EXISTS (SELECT FROM node n WHERE n.pubkey = $3::text) AS own_node,
-    (payouts_frozen($4::text, $5::text) IS NOT NULL)::boolean AS frozen,
+    EXISTS (SELECT FROM stray_payment s WHERE s.payment_hash = $1 AND s.state = 'open') AS stray,
+    EXISTS (SELECT FROM node n WHERE n.pubkey = $2::text) AS own_node,
+    (payouts_frozen($3::text, $4::text) IS NOT NULL)::boolean AS frozen,
     coalesce(ws.open, 0)::bigint AS workspace_open, coalesce(ws.open_msat, 0)::bigint AS workspace_open_msat,
     coalesce(ws.daily_msat, 0)::bigint AS workspace_daily_msat,
     coalesce(nd.open, 0)::bigint AS node_open, coalesce(nd.open_msat, 0)::bigint AS node_open_msat,
     coalesce(nd.daily_msat, 0)::bigint AS node_daily_msat
 FROM (
     SELECT
-        (SELECT count(*) FROM withdrawal w WHERE w.workspace_id = $4::text
+        (SELECT count(*) FROM withdrawal w WHERE w.workspace_id = $3::text
             AND w.status IN ('held', 'sending', 'following')) AS open,
-        (SELECT sum(w.amount_msat + w.max_fee_msat) FROM withdrawal w WHERE w.workspace_id = $4::text
+        (SELECT sum(w.amount_msat + w.max_fee_msat) FROM withdrawal w WHERE w.workspace_id = $3::text
             AND w.status IN ('held', 'sending', 'following')) AS open_msat,
-        (SELECT sum(w.amount_msat) FROM withdrawal w WHERE w.workspace_id = $4::text
+        (SELECT sum(w.amount_msat) FROM withdrawal w WHERE w.workspace_id = $3::text
             AND w.status <> 'failed' AND w.created_at > now() - interval '24 hours') AS daily_msat
 ) ws, (
     SELECT
-        (SELECT count(*) FROM withdrawal w WHERE w.node = $5::text AND w.kind = 'lightning'
+        (SELECT count(*) FROM withdrawal w WHERE w.node = $4::text AND w.kind = 'lightning'
             AND w.status IN ('held', 'sending', 'following')) AS open,
-        (SELECT sum(w.amount_msat + w.max_fee_msat) FROM withdrawal w WHERE w.node = $5::text
+        (SELECT sum(w.amount_msat + w.max_fee_msat) FROM withdrawal w WHERE w.node = $4::text
             AND w.kind = 'lightning' AND w.status IN ('held', 'sending', 'following')) AS open_msat,
-        (SELECT sum(w.amount_msat) FROM withdrawal w WHERE w.node = $5::text AND w.kind = 'lightning'
+        (SELECT sum(w.amount_msat) FROM withdrawal w WHERE w.node = $4::text AND w.kind = 'lightning'
             AND w.status <> 'failed' AND w.created_at > now() - interval '24 hours') AS daily_msat
 ) nd
 `
 
 type JudgeHoldParams struct {
-	ExpiresAt   time.Time
 	PaymentHash []byte
 	Destination string
 	WorkspaceID string
@@ -564,8 +562,7 @@ type JudgeHoldParams struct {
 }
 
 type JudgeHoldRow struct {
-	Expired            bool
-	TooLong            bool
+	Now                time.Time
 	Duplicate          bool
 	Stray              bool
 	OwnNode            bool
@@ -581,7 +578,6 @@ type JudgeHoldRow struct {
 // What speaks against locking funds, at one instant by Postgres' clock.
 func (q *Queries) JudgeHold(ctx context.Context, arg JudgeHoldParams) (JudgeHoldRow, error) {
 	row := q.db.QueryRow(ctx, judgeHold,
-		arg.ExpiresAt,
 		arg.PaymentHash,
 		arg.Destination,
 		arg.WorkspaceID,
@@ -589,8 +585,7 @@ func (q *Queries) JudgeHold(ctx context.Context, arg JudgeHoldParams) (JudgeHold
 	)
 	var i JudgeHoldRow
 	err := row.Scan(
-		&i.Expired,
-		&i.TooLong,
+		&i.Now,
 		&i.Duplicate,
 		&i.Stray,
 		&i.OwnNode,
