@@ -19,8 +19,9 @@ import (
 // nudgeAgain how often it nudges meanwhile: a nudge may get lost, and the sweeper
 // does not come for what is under review.
 const (
-	resolveWait = 60 * time.Second
-	nudgeAgain  = 10 * time.Second
+	resolveWait    = 60 * time.Second
+	maxResolveWait = 2 * time.Minute
+	nudgeAgain     = 10 * time.Second
 )
 
 // Resolution is a command for a withdrawal and what came of it.
@@ -55,6 +56,7 @@ func withdrawalArg(id string) error {
 func resolveCommand(connect Connect) *cobra.Command {
 	s := &signed{common: common{connect: connect}}
 	var post, void, retry bool
+	var wait time.Duration
 	cmd := &cobra.Command{
 		Use: "resolve WD (--post | --void | --retry) --by NAME --reason TEXT", Args: cobra.ExactArgs(1),
 		Short: "Ask a worker to end a withdrawal as the node says, or to go on with it",
@@ -70,6 +72,9 @@ Exit code 0: applied. 1: refused, and nothing has changed. 2: written, and not j
 			if err != nil {
 				return err
 			}
+			if wait < 0 || wait > maxResolveWait {
+				return fmt.Errorf("--wait: %s is not between 0 and %s", wait, maxResolveWait)
+			}
 			by, err := s.operator()
 			if err != nil {
 				return err
@@ -78,19 +83,22 @@ Exit code 0: applied. 1: refused, and nothing has changed. 2: written, and not j
 				return err
 			}
 
-			return s.run(cmd, func(ctx context.Context, b Backend) error { return b.resolve(ctx, cmd, s, args[0], action, by) })
+			return s.run(cmd, func(ctx context.Context, b Backend) error { return b.resolve(ctx, cmd, s, wait, args[0], action, by) })
 		},
 	}
 	s.register(cmd)
 	cmd.Flags().BoolVar(&post, "post", false, "book it as paid, if the node says that it succeeded")
 	cmd.Flags().BoolVar(&void, "void", false, "give the funds back, if the payment has failed or can no longer be made")
+	cmd.Flags().DurationVar(&wait, "wait", resolveWait, "how long to wait for the worker's judgement, 2m at most")
 	cmd.Flags().BoolVar(&retry, "retry", false, "end the review and go on from the row")
 
 	return cmd
 }
 
 // resolve writes the command, wakes the run and waits for what comes of it.
-func (b Backend) resolve(ctx context.Context, cmd *cobra.Command, s *signed, id, action string, by store.Operator) error {
+func (b Backend) resolve(ctx context.Context, cmd *cobra.Command, s *signed, wait time.Duration, id, action string,
+	by store.Operator,
+) error {
 	command, err := b.Store.AskToResolve(ctx, id, action, by)
 	if err != nil {
 		return err
@@ -98,7 +106,7 @@ func (b Backend) resolve(ctx context.Context, cmd *cobra.Command, s *signed, id,
 	var nudgeErr error
 	var nudged time.Time
 	row := db.LookAtResolutionRow{WithdrawalResolution: command}
-	_, err = until(ctx, resolveWait, func(ctx context.Context) (bool, error) {
+	_, err = until(ctx, wait, func(ctx context.Context) (bool, error) {
 		if row, err = b.Store.JudgedResolution(ctx, command.ID); err != nil || row.WithdrawalResolution.Outcome != nil {
 			return err == nil, err
 		}

@@ -158,7 +158,8 @@ func (s Stuck) text(w io.Writer) {
 		fmt.Fprintf(w, "frozen: %s, by %s since %s: %s\n", freeze.Scope, freeze.By, at(freeze.Since), freeze.Reason)
 	}
 	for _, node := range s.RegressedNodes {
-		fmt.Fprintf(w, "back in time: node %s, since %s, thaw asked for: %s\n", node.Name, at(node.RegressedAt), atOr(node.ThawRequestedAt, "no"))
+		fmt.Fprintf(w, "back in time: node %s, since %s, thaw asked for: %s\n",
+			node.Name, at(node.RegressedAt), atOr(node.ThawRequestedAt, "no"))
 	}
 	if len(s.Withdrawals)+len(s.Strays)+len(s.Freezes)+len(s.RegressedNodes) == 0 {
 		fmt.Fprintln(w, "nothing is stuck")
