@@ -41,8 +41,7 @@ func opsCommand(s *settings) *cobra.Command {
 
 // exitCode is the process's for the error of a command.
 func exitCode(err error) int {
-	var exit *ops.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*ops.ExitError](err); ok {
 		return exit.ExitCode()
 	}
 

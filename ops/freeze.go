@@ -122,7 +122,7 @@ func (t Thawed) text(w io.Writer) {
 		fmt.Fprintf(w, "%s was not frozen\n", t.Scope)
 	}
 	if t.WasRegressed && t.NodeThawed {
-		fmt.Fprintln(w, "the node's present state counts from here, its list was read")
+		fmt.Fprintln(w, "the node's present state counts from here")
 	}
 	if t.WasRegressed && !t.NodeThawed {
 		fmt.Fprintln(w, "the node is still back in time: its sweeper is to end that within about a minute")

@@ -188,7 +188,7 @@ func (s *Shown) add(ctx context.Context, tx pgx.Tx, q *db.Queries) error {
 	return nil
 }
 
-func (s Shown) text(w io.Writer) {
+func (s *Shown) text(w io.Writer) {
 	line := func(name string, value any) { fmt.Fprintf(w, "%s\t%v\n", name, value) }
 	line("withdrawal", s.ID)
 	line("workflow", s.WorkflowID)
@@ -222,7 +222,7 @@ func (s Shown) text(w io.Writer) {
 	}
 }
 
-func (s Shown) status() string {
+func (s *Shown) status() string {
 	status := s.Status
 	if s.ReviewReason != nil {
 		status += ", under review: " + *s.ReviewReason
@@ -241,7 +241,7 @@ func (s Shown) status() string {
 }
 
 // record is what the node last said of our payment.
-func (s Shown) record() string {
+func (s *Shown) record() string {
 	if s.PaymentIndex == nil {
 		return "none seen"
 	}

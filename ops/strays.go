@@ -148,7 +148,7 @@ type StrayDone struct {
 	Stray
 	// Transfer is what was booked; null if nothing was.
 	Transfer *TransferRow `json:"transfer"`
-	// Frozen counts the unexplained payments that still freeze the node.
+	// Unexplained counts the payments that still freeze the node.
 	Unexplained int `json:"unexplained_left"`
 	Nudged      int `json:"nudged"`
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -353,7 +354,7 @@ func closeStray(ctx context.Context, q *db.Queries, stray db.StrayPayment, state
 
 func strayDetail(stray db.StrayPayment) map[string]any {
 	return map[string]any{
-		"payment_hash": fmt.Sprintf("%x", stray.PaymentHash), "created_ns": stray.CreatedNs, "status": stray.Status,
+		"payment_hash": hex.EncodeToString(stray.PaymentHash), "created_ns": stray.CreatedNs, "status": stray.Status,
 		"amount_msat": stray.AmountMsat, "fee_msat": stray.FeeMsat,
 	}
 }
