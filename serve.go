@@ -191,9 +191,10 @@ func apiEnvironment(ctx context.Context, name payments.Environment, env config.E
 		return api.Environment{}, nil, err
 	}
 
+	starter := &workflows.Starter{Client: temporal, Environment: name}
+
 	return api.Environment{
-		Store: s, Sealer: sealer,
-		Charges:       &workflows.Starter{Client: temporal, Environment: name},
+		Store: s, Sealer: sealer, Charges: starter, Withdrawals: starter, Payouts: env.Payouts,
 		WebhookPolicy: webhooks.Policy{AllowPrivate: hooks.AllowPrivate, Production: name == payments.Production},
 	}, temporal, nil
 }

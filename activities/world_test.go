@@ -41,6 +41,7 @@ func quietSuite() *testsuite.WorkflowTestSuite {
 // them, and one workspace.
 type world struct {
 	*activities.Charges
+	payouts   *activities.Withdrawals
 	nodes     *activities.Nodes
 	node      *lightningtest.Node
 	nudger    *nudges
@@ -123,6 +124,10 @@ func newWorld(t *testing.T) *world {
 	}
 	w.nodes = &activities.Nodes{
 		Store: s, Node: node, Nudger: w.nudger, Alerts: alerts, Log: quietLog(), Metrics: activities.NewNodeMetrics(registry),
+	}
+	w.payouts = &activities.Withdrawals{
+		Store: s, Node: node, Charges: w.Charges, Alerts: alerts, Log: quietLog(),
+		Policy: activities.PayoutPolicy{CLTVLimitBlocks: 1008, TimeoutS: 60, MaxParts: 16},
 	}
 	runSettler(t, w.Settle)
 

@@ -19,20 +19,24 @@ import (
 	"github.com/lntpay/lntpay/config"
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store"
+	"github.com/lntpay/lntpay/store/db"
 	"github.com/lntpay/lntpay/store/storetest"
 	"github.com/lntpay/lntpay/webhooks"
 )
 
 // bench is an API over a real database and a fake orchestrator.
 type bench struct {
-	t         *testing.T
-	store     *store.Store
-	charges   *fakeCharges
-	sealer    *webhooks.Sealer
-	server    *api.Server
-	url       string
-	client    *http.Client
-	workspace string
+	t       *testing.T
+	store   *store.Store
+	charges *fakeCharges
+	payouts *fakeWithdrawals
+	sealer  *webhooks.Sealer
+	server  *api.Server
+	// environment is what the server has of sandbox.
+	environment api.Environment
+	url         string
+	client      *http.Client
+	workspace   string
 	// key has every scope.
 	key string
 }
@@ -43,17 +47,24 @@ func setup(t *testing.T, change ...func(*api.Options)) *bench {
 	s := storetest.New(t)
 	sealer, err := webhooks.NewSealer([]byte(strings.Repeat("k", 32)))
 	require.NoError(t, err)
-	b := &bench{t: t, store: s, charges: &fakeCharges{store: s}, sealer: sealer, client: conformance.Client(t)}
+	b := &bench{
+		t: t, store: s, charges: &fakeCharges{store: s}, payouts: &fakeWithdrawals{store: s},
+		sealer: sealer, client: conformance.Client(t),
+	}
+	require.NoError(t, s.PinNode(t.Context(), db.PinNodeParams{Name: "test", Pubkey: pubkey(ownKey), Network: "regtest"}))
 	options := api.Options{
 		Config: config.Defaults().API,
 		Environments: map[payments.Environment]api.Environment{
-			payments.Sandbox: {Store: s, Charges: b.charges, Sealer: sealer},
+			payments.Sandbox: {
+				Store: s, Charges: b.charges, Withdrawals: b.payouts, Payouts: config.DefaultPayouts(), Sealer: sealer,
+			},
 		},
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	for _, c := range change {
 		c(&options)
 	}
+	b.environment = options.Environments[payments.Sandbox]
 	b.server, err = api.New(options)
 	require.NoError(t, err)
 	listener := httptest.NewServer(b.server.Handler())
@@ -196,7 +207,7 @@ func (b *bench) list(answer reply) (ids []string, cursor string) {
 func (b *bench) rows() map[string]int {
 	b.t.Helper()
 	counts := map[string]int{}
-	for _, table := range []string{"claim", "charge", "api_key", "webhook_endpoint", "event", "transfer", "delivery"} {
+	for _, table := range []string{"claim", "charge", "withdrawal", "api_key", "webhook_endpoint", "event", "transfer", "delivery"} {
 		var count int
 		require.NoError(b.t, b.store.Pool.QueryRow(b.t.Context(), "SELECT count(*) FROM "+table).Scan(&count))
 		counts[table] = count

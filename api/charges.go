@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store/db"
@@ -44,7 +43,7 @@ func (s *Server) chargeRequest(body []byte) (payments.ChargeRequest, error) {
 	}
 	request := payments.ChargeRequest{
 		AmountMsat:  f.amount(s.config.MaxChargeMsat),
-		Description: f.description("description"),
+		Description: f.description(),
 		ExpiresInS: f.seconds("expires_in",
 			payments.MinExpiresInSeconds, payments.MaxExpiresInSeconds, payments.DefaultExpiresInSeconds),
 		Metadata:   f.metadata("metadata"),
@@ -55,7 +54,8 @@ func (s *Server) chargeRequest(body []byte) (payments.ChargeRequest, error) {
 }
 
 // description is bounded in bytes: BOLT11 carries it as such.
-func (f *fields) description(name string) *string {
+func (f *fields) description() *string {
+	const name = "description"
 	text := f.text(name)
 	if text != nil && len(*text) > payments.MaxDescriptionBytes {
 		f.fail(name, "must be at most %d bytes long", payments.MaxDescriptionBytes)
@@ -121,15 +121,13 @@ func (c *call) readCharge() (db.Charge, error) {
 
 // getCharge is GET /v1/charges/{id}, at once or after a wait.
 func (s *Server) getCharge(c *call) error {
-	q, err := readQuery(c)
+	wait, err := readWait(c)
 	if err != nil {
 		return err
 	}
-	wait := time.Duration(q.number("wait", 0, int(maxWait/time.Second), 0)) * time.Second
-	if err := q.result(); err != nil {
-		return err
-	}
-	row, err := s.awaitCharge(c, wait)
+	row, err := await(s, c, wait, c.readCharge, func(row db.Charge) bool {
+		return row.Status != string(payments.ChargePending)
+	})
 	if err != nil {
 		return err
 	}

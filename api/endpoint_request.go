@@ -27,7 +27,7 @@ func (c *call) parseEndpoint(body []byte) (endpointRequest, error) {
 		return endpointRequest{}, err
 	}
 	request := endpointRequest{
-		URL: f.required("url", maxURLChars), Events: f.events("events"), Description: f.description("description"),
+		URL: f.required("url", maxURLChars), Events: f.events("events"), Description: f.description(),
 	}
 	if err := f.result(); err != nil {
 		return endpointRequest{}, err
@@ -58,7 +58,7 @@ func (c *call) parseEndpointChange(body []byte) (db.UpdateWebhookEndpointParams,
 		change.Status = &status
 	}
 	_, change.SetDescription = f.raw["description"]
-	change.Description = f.description("description")
+	change.Description = f.description()
 	if err := f.result(); err != nil || change.Url == nil {
 		return change, err
 	}

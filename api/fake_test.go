@@ -21,15 +21,18 @@ import (
 
 var errAway = errors.New("rpc error: temporal at 10.0.0.7:7233 is away")
 
-// fakeCharges does to the rows what the charge's workflow does, without one.
-type fakeCharges struct {
-	store *store.Store
-
-	mu sync.Mutex
-	// calls counts OpenCharge and CancelCharge.
+// scripted counts calls, and lets a test say how they go.
+type scripted struct {
+	mu    sync.Mutex
 	calls int
 	// script is what the next calls do; those after it do their work.
 	script []step
+}
+
+// fakeCharges does to the rows what the charge's workflow does, without one.
+type fakeCharges struct {
+	scripted
+	store *store.Store
 	// refuse answers the next claims with a problem.
 	refuse *payments.Problem
 }
@@ -52,20 +55,20 @@ func slowly(work func() error) error {
 	return work()
 }
 
-func (f *fakeCharges) plan(steps ...step) {
+func (f *scripted) plan(steps ...step) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.script = append(f.script, steps...)
 }
 
-func (f *fakeCharges) count() int {
+func (f *scripted) count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 
 	return f.calls
 }
 
-func (f *fakeCharges) do(work func() error) error {
+func (f *scripted) do(work func() error) error {
 	f.mu.Lock()
 	f.calls++
 	next := step(func(work func() error) error { return work() })

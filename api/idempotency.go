@@ -72,6 +72,17 @@ func (c *call) idempotencyKey() (*string, error) {
 	return &key, nil
 }
 
+// requiredIdempotencyKey is for a POST that must not be sent twice by mistake.
+func (c *call) requiredIdempotencyKey() (*string, error) {
+	key, err := c.idempotencyKey()
+	if err == nil && key == nil {
+		err = invalid("This request needs an Idempotency-Key.",
+			payments.FieldError{Field: headerIdempotencyKey, Message: "is required"})
+	}
+
+	return key, err
+}
+
 // claimPost inserts the claim of p or finds the one that has its key. q may be
 // in a transaction: then a concurrent first is waited for.
 func (c *call) claimPost(ctx context.Context, q *db.Queries, p post) (claim, error) {

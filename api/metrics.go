@@ -26,7 +26,7 @@ func newMetrics(registry *prometheus.Registry) *metrics {
 			Help: "POSTs that wait for a workflow, bounded by api.max_in_flight.",
 		}),
 		waiters: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "lntpay_http_long_polls", Help: "GETs that wait for a charge to leave pending.",
+			Name: "lntpay_http_long_polls", Help: "GETs that wait for a charge or a withdrawal.",
 		}),
 	}
 	registry.MustRegister(m.requests, m.inFlight, m.waiters)

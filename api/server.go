@@ -49,6 +49,7 @@ type environment struct {
 	Environment
 	name    payments.Environment
 	keys    *keyCache
+	nodes   *nodeCache
 	watcher *watcher
 	flights singleflight.Group
 }
@@ -81,7 +82,7 @@ func New(options Options) (*Server, error) {
 			return nil, fmt.Errorf("api: the store of %s is missing or another's", name)
 		}
 		s.environments[name] = &environment{
-			Environment: env, name: name, keys: newKeyCache(env.Store.Queries),
+			Environment: env, name: name, keys: newKeyCache(env.Store.Queries), nodes: newNodeCache(env.Store.Queries),
 			watcher: newWatcher(env.Store.Pool, log.With("environment", name), metrics.waiters),
 		}
 		s.checks[string(name)+".postgres"] = env.Store.Pool.Ping

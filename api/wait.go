@@ -3,31 +3,40 @@ package api
 import (
 	"context"
 	"time"
-
-	"github.com/lntpay/lntpay/payments"
-	"github.com/lntpay/lntpay/store/db"
 )
 
 // maxWait is the longest long-poll.
 const maxWait = 60 * time.Second
 
-// awaitCharge reads the charge until it has left pending or the wait is over.
-// The subscription comes before the first read, so no wake is lost between;
-// a wake says only that reading again is worth it.
-func (s *Server) awaitCharge(c *call, wait time.Duration) (db.Charge, error) {
-	if wait == 0 {
-		return c.readCharge()
+// readWait reads the parameter of a long-poll.
+func readWait(c *call) (time.Duration, error) {
+	q, err := readQuery(c)
+	if err != nil {
+		return 0, err
 	}
+	wait := time.Duration(q.number("wait", 0, int(maxWait/time.Second), 0)) * time.Second
+
+	return wait, q.result()
+}
+
+// await reads what the path names until it is done or the wait is over. The
+// subscription comes before the first read, so no wake is lost between; a wake
+// says only that reading again is worth it.
+func await[Row any](s *Server, c *call, wait time.Duration, read func() (Row, error), done func(Row) bool) (Row, error) {
+	if wait == 0 {
+		return read()
+	}
+	var none Row
 	wake, unsubscribe, ok := c.env.watcher.subscribe(c.Param("id"))
 	if !ok {
-		return db.Charge{}, errUnavailable
+		return none, errUnavailable
 	}
 	defer unsubscribe()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for over := false; ; {
-		row, err := c.readCharge()
-		if err != nil || over || row.Status != string(payments.ChargePending) {
+		row, err := read()
+		if err != nil || over || done(row) {
 			return row, err
 		}
 		select {
@@ -37,7 +46,7 @@ func (s *Server) awaitCharge(c *call, wait time.Duration) (db.Charge, error) {
 		case <-s.stopping:
 			over = true
 		case <-c.Request.Context().Done():
-			return db.Charge{}, context.Cause(c.Request.Context())
+			return none, context.Cause(c.Request.Context())
 		}
 	}
 }

@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// chargeChannel is notified with a charge's id when it leaves pending.
-	chargeChannel = "lntpay_charge"
+	// changeChannel is notified with the id of a charge or a withdrawal when a
+	// wait for it may be over.
+	changeChannel = "lntpay_change"
 	// maxWaiters bounds the long-polls of an environment in one process.
 	maxWaiters = 10_000
 	// listenPatience is how long silence is trusted before the connection is
@@ -23,10 +24,11 @@ const (
 	listenPatience  = 15 * time.Second
 	connectTimeout  = 5 * time.Second
 	reconnectPause  = 500 * time.Millisecond
-	listenStatement = "LISTEN " + chargeChannel
+	listenStatement = "LISTEN " + changeChannel
 )
 
-// watcher wakes those who wait for a charge. One connection serves all.
+// watcher wakes those who wait for a charge or a withdrawal. One connection
+// serves all.
 type watcher struct {
 	pool  *pgxpool.Pool
 	log   *slog.Logger
@@ -41,7 +43,7 @@ func newWatcher(pool *pgxpool.Pool, log *slog.Logger, gauge prometheus.Gauge) *w
 	return &watcher{pool: pool, log: log, gauge: gauge, waiters: map[string]map[chan struct{}]struct{}{}}
 }
 
-// subscribe returns a channel that gets a value when the charge may have
+// subscribe returns a channel that gets a value when what has the id may have
 // changed. ok is false when too many wait already.
 func (w *watcher) subscribe(id string) (wake <-chan struct{}, unsubscribe func(), ok bool) {
 	w.mu.Lock()
@@ -100,7 +102,7 @@ func wakeChannels(channels map[chan struct{}]struct{}) {
 func (w *watcher) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := w.listen(ctx); err != nil && ctx.Err() == nil {
-			w.log.WarnContext(ctx, "listening for charges stopped, reconnecting", "error", err)
+			w.log.WarnContext(ctx, "listening for changes stopped, reconnecting", "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -96,6 +96,11 @@ type PaymentState string
 // The states of a payment on the node (lnrpc.Payment_PaymentStatus; INITIATED
 // counts as in flight). Failed is final only for the initiation that it was
 // read of: lnd lets the same hash be paid again.
+//
+// In flight is not always true: lnd 0.21.2 that is stopped between its record
+// of an attempt and the channel's says in flight, with one HTLC pending, for
+// ever, through restarts and with no HTLC in any channel (seen on regtest).
+// That ExpiryHeight lies in the past is all that shows it.
 const (
 	PaymentInFlight  PaymentState = "in_flight"
 	PaymentSucceeded PaymentState = "succeeded"
@@ -120,18 +125,20 @@ type Payment struct {
 	PaymentHash Hash
 	State       PaymentState
 	// Index and CreatedNS together name one initiation of a hash: a failed one
-	// that is initiated again gets another pair (payments/db, InitPayment).
+	// that is initiated again gets another pair (payments/db, InitPayment);
+	// on SQLite maybe the same index, see the time.
 	Index     uint64
 	CreatedNS int64
 	ValueMsat payments.Msat
-	// FeeMsat is what was paid for routing, over all parts.
+	// FeeMsat is what was paid for routing, over all parts that have settled.
 	FeeMsat payments.Msat
 	// Preimage is zero unless the state is succeeded.
 	Preimage Preimage
 	Reason   FailureReason
-	// Attempts is how many HTLCs were ever tried, Pending how many are out,
-	// and ExpiryHeight the highest block at which one of those ends by itself
-	// (the first hop's total time lock).
+	// Attempts is how many HTLCs the node remembers (lnd deletes the failed
+	// ones of an ended payment, a moment after the end is told), Pending how
+	// many are out, and ExpiryHeight the highest block at which one of those
+	// ends by itself (the first hop's total time lock).
 	Attempts     int
 	Pending      int
 	ExpiryHeight uint32
@@ -209,9 +216,9 @@ type Node interface {
 	// TrackPayment reads what the node knows of a hash, once;
 	// ErrPaymentNotFound on gRPC NotFound.
 	TrackPayment(ctx context.Context, hash Hash) (Payment, error)
-	// SubscribePayments streams every change of every payment until the
-	// context ends or the stream breaks (always a non-nil error). It replays
-	// nothing: what happened before onOpen is not told.
+	// SubscribePayments streams what is in flight, then every change of every
+	// payment, until the context ends or the stream breaks (always a non-nil
+	// error). Ends from before onOpen, or just after it, are not told.
 	SubscribePayments(ctx context.Context, onOpen func(), handle func(Payment) error) error
 	// ListPayments pages through all payments with an index above after, in
 	// order, incomplete and failed ones too, at most pageSize at a time.

@@ -142,7 +142,11 @@ func testSendAgain(t *testing.T, s Subject) {
 	first, second := s.send(t, bolt11), s.send(t, bolt11)
 	require.Equal(t, first.PaymentHash, second.PaymentHash)
 	require.Greater(t, second.CreatedNS, first.CreatedNS)
-	require.GreaterOrEqual(t, second.Index, first.Index)
+	if s.NativeSQL {
+		require.Equal(t, first.Index, second.Index, "SQLite gives it again")
+	} else {
+		require.Greater(t, second.Index, first.Index)
+	}
 	require.Equal(t, second, s.track(t, first.PaymentHash), "the first is gone")
 	// More were recorded since, so that the index must be another.
 	s.sent(t)

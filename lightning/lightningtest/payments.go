@@ -146,8 +146,18 @@ func (n *Node) take(hash lightning.Hash, amount payments.Msat) (lightning.Preima
 	return n.preimages[hash], nil
 }
 
-// record writes a new initiation in place of what the hash had.
+// record writes a new initiation in place of what the hash had. Native SQL on
+// SQLite gives the index of the newest payment again when that one is replaced
+// (sqldb, 000010_payments.up.sql: a primary key without AUTOINCREMENT), so
+// that only CreatedNS tells the two apart.
 func (n *Node) record(p lightning.Payment) *payment {
+	delete(n.payments, p.PaymentHash)
+	if n.addOrder {
+		n.highest.Payment = 0
+		for _, other := range n.payments {
+			n.highest.Payment = max(n.highest.Payment, other.Index)
+		}
+	}
 	n.highest.Payment++
 	p.Index, p.CreatedNS = n.highest.Payment, n.now().UnixNano()
 	recorded := &payment{Payment: p, changed: make(chan struct{})}

@@ -152,7 +152,8 @@ func (n *Node) breakStreams(err error) {
 }
 
 // SetNativeSQL switches the backlog to add order without the loss at gaps, as
-// lnd's native SQL has it.
+// lnd's native SQL has it, and payment indexes to SQLite's: the newest is
+// given again when its payment is replaced.
 func (n *Node) SetNativeSQL(native bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

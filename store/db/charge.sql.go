@@ -346,7 +346,7 @@ func (q *Queries) LookAtCharge(ctx context.Context, id string) (LookAtChargeRow,
 }
 
 const notifyCharges = `-- name: NotifyCharges :exec
-SELECT pg_notify('lntpay_charge', id) FROM unnest($1::text[]) AS id
+SELECT pg_notify('lntpay_change', id) FROM unnest($1::text[]) AS id
 `
 
 func (q *Queries) NotifyCharges(ctx context.Context, ids []string) error {

@@ -7,7 +7,85 @@ package db
 
 import (
 	"context"
+	"encoding/json"
+	"time"
 )
+
+const canBookInvoice = `-- name: CanBookInvoice :one
+SELECT EXISTS (
+    SELECT FROM charge WHERE payment_hash = $1 AND bolt11 = $2::text
+      AND status = 'pending' AND settling_by IS NULL AND expires_at > now()
+)::boolean
+`
+
+type CanBookInvoiceParams struct {
+	PaymentHash []byte
+	Bolt11      string
+}
+
+// CanBookInvoice says whether a charge could be paid from account to account
+// now: the conditions of the claim in the holding transaction.
+func (q *Queries) CanBookInvoice(ctx context.Context, arg CanBookInvoiceParams) (bool, error) {
+	row := q.db.QueryRow(ctx, canBookInvoice, arg.PaymentHash, arg.Bolt11)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const findClaimedRequest = `-- name: FindClaimedRequest :one
+SELECT body_sha256, request FROM claim
+WHERE workspace_id = $1 AND path = $2 AND key = $3::text
+`
+
+type FindClaimedRequestParams struct {
+	WorkspaceID string
+	Path        string
+	Key         string
+}
+
+type FindClaimedRequestRow struct {
+	BodySha256 []byte
+	Request    json.RawMessage
+}
+
+// What a key was claimed for, whatever may be thought of the request today.
+func (q *Queries) FindClaimedRequest(ctx context.Context, arg FindClaimedRequestParams) (FindClaimedRequestRow, error) {
+	row := q.db.QueryRow(ctx, findClaimedRequest, arg.WorkspaceID, arg.Path, arg.Key)
+	var i FindClaimedRequestRow
+	err := row.Scan(&i.BodySha256, &i.Request)
+	return i, err
+}
+
+const readNodes = `-- name: ReadNodes :many
+SELECT pubkey, coalesce(network, '')::text AS network FROM node ORDER BY name
+`
+
+type ReadNodesRow struct {
+	Pubkey  string
+	Network string
+}
+
+// The nodes that workers have pinned. One that no worker has run with since
+// networks are noted has none.
+func (q *Queries) ReadNodes(ctx context.Context) ([]ReadNodesRow, error) {
+	rows, err := q.db.Query(ctx, readNodes)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReadNodesRow
+	for rows.Next() {
+		var i ReadNodesRow
+		if err := rows.Scan(&i.Pubkey, &i.Network); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
 
 const readWithdrawal = `-- name: ReadWithdrawal :one
 SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at FROM withdrawal WHERE id = $1 AND workspace_id = $2
@@ -57,4 +135,316 @@ func (q *Queries) ReadWithdrawal(ctx context.Context, arg ReadWithdrawalParams) 
 		&i.NextCheckAt,
 	)
 	return i, err
+}
+
+const readWithdrawalPage = `-- name: ReadWithdrawalPage :many
+SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at FROM withdrawal
+WHERE workspace_id = $1 AND id < $2
+  AND created_at > $3 AND created_at < $4
+ORDER BY id DESC LIMIT $5
+`
+
+type ReadWithdrawalPageParams struct {
+	WorkspaceID   string
+	BeforeID      string
+	CreatedAfter  time.Time
+	CreatedBefore time.Time
+	MaxRows       int32
+}
+
+func (q *Queries) ReadWithdrawalPage(ctx context.Context, arg ReadWithdrawalPageParams) ([]Withdrawal, error) {
+	rows, err := q.db.Query(ctx, readWithdrawalPage,
+		arg.WorkspaceID,
+		arg.BeforeID,
+		arg.CreatedAfter,
+		arg.CreatedBefore,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Withdrawal
+	for rows.Next() {
+		var i Withdrawal
+		if err := rows.Scan(
+			&i.ID,
+			&i.WorkspaceID,
+			&i.Node,
+			&i.Kind,
+			&i.Status,
+			&i.ReviewReason,
+			&i.PaymentHash,
+			&i.Destination,
+			&i.Bolt11,
+			&i.Amountless,
+			&i.ChargeID,
+			&i.AmountMsat,
+			&i.MaxFeeMsat,
+			&i.FeeMsat,
+			&i.Preimage,
+			&i.FailureCode,
+			&i.Description,
+			&i.Metadata,
+			&i.ExternalID,
+			&i.InvoiceExpiresAt,
+			&i.Sends,
+			&i.SentAt,
+			&i.PaymentIndex,
+			&i.HtlcAttempts,
+			&i.HtlcExpiryHeight,
+			&i.CheckedAt,
+			&i.NoHtlcsSince,
+			&i.Finding,
+			&i.FindingAt,
+			&i.FindingSends,
+			&i.CreatedAt,
+			&i.CompletedAt,
+			&i.NextCheckAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const readWithdrawalPageByExternalID = `-- name: ReadWithdrawalPageByExternalID :many
+SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at FROM withdrawal
+WHERE workspace_id = $1 AND external_id = $2::text AND id < $3
+  AND (cardinality($4::text[]) = 0 OR status = ANY($4::text[]))
+  AND created_at > $5 AND created_at < $6
+ORDER BY id DESC LIMIT $7
+`
+
+type ReadWithdrawalPageByExternalIDParams struct {
+	WorkspaceID   string
+	ExternalID    string
+	BeforeID      string
+	Statuses      []string
+	CreatedAfter  time.Time
+	CreatedBefore time.Time
+	MaxRows       int32
+}
+
+// No statuses are all of them.
+func (q *Queries) ReadWithdrawalPageByExternalID(ctx context.Context, arg ReadWithdrawalPageByExternalIDParams) ([]Withdrawal, error) {
+	rows, err := q.db.Query(ctx, readWithdrawalPageByExternalID,
+		arg.WorkspaceID,
+		arg.ExternalID,
+		arg.BeforeID,
+		arg.Statuses,
+		arg.CreatedAfter,
+		arg.CreatedBefore,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Withdrawal
+	for rows.Next() {
+		var i Withdrawal
+		if err := rows.Scan(
+			&i.ID,
+			&i.WorkspaceID,
+			&i.Node,
+			&i.Kind,
+			&i.Status,
+			&i.ReviewReason,
+			&i.PaymentHash,
+			&i.Destination,
+			&i.Bolt11,
+			&i.Amountless,
+			&i.ChargeID,
+			&i.AmountMsat,
+			&i.MaxFeeMsat,
+			&i.FeeMsat,
+			&i.Preimage,
+			&i.FailureCode,
+			&i.Description,
+			&i.Metadata,
+			&i.ExternalID,
+			&i.InvoiceExpiresAt,
+			&i.Sends,
+			&i.SentAt,
+			&i.PaymentIndex,
+			&i.HtlcAttempts,
+			&i.HtlcExpiryHeight,
+			&i.CheckedAt,
+			&i.NoHtlcsSince,
+			&i.Finding,
+			&i.FindingAt,
+			&i.FindingSends,
+			&i.CreatedAt,
+			&i.CompletedAt,
+			&i.NextCheckAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const readWithdrawalPageByStatus = `-- name: ReadWithdrawalPageByStatus :many
+SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at FROM withdrawal
+WHERE workspace_id = $1 AND status = ANY($2::text[]) AND id < $3
+  AND created_at > $4 AND created_at < $5
+ORDER BY id DESC LIMIT $6
+`
+
+type ReadWithdrawalPageByStatusParams struct {
+	WorkspaceID   string
+	Statuses      []string
+	BeforeID      string
+	CreatedAfter  time.Time
+	CreatedBefore time.Time
+	MaxRows       int32
+}
+
+func (q *Queries) ReadWithdrawalPageByStatus(ctx context.Context, arg ReadWithdrawalPageByStatusParams) ([]Withdrawal, error) {
+	rows, err := q.db.Query(ctx, readWithdrawalPageByStatus,
+		arg.WorkspaceID,
+		arg.Statuses,
+		arg.BeforeID,
+		arg.CreatedAfter,
+		arg.CreatedBefore,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Withdrawal
+	for rows.Next() {
+		var i Withdrawal
+		if err := rows.Scan(
+			&i.ID,
+			&i.WorkspaceID,
+			&i.Node,
+			&i.Kind,
+			&i.Status,
+			&i.ReviewReason,
+			&i.PaymentHash,
+			&i.Destination,
+			&i.Bolt11,
+			&i.Amountless,
+			&i.ChargeID,
+			&i.AmountMsat,
+			&i.MaxFeeMsat,
+			&i.FeeMsat,
+			&i.Preimage,
+			&i.FailureCode,
+			&i.Description,
+			&i.Metadata,
+			&i.ExternalID,
+			&i.InvoiceExpiresAt,
+			&i.Sends,
+			&i.SentAt,
+			&i.PaymentIndex,
+			&i.HtlcAttempts,
+			&i.HtlcExpiryHeight,
+			&i.CheckedAt,
+			&i.NoHtlcsSince,
+			&i.Finding,
+			&i.FindingAt,
+			&i.FindingSends,
+			&i.CreatedAt,
+			&i.CompletedAt,
+			&i.NextCheckAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const readWithdrawalPageOpen = `-- name: ReadWithdrawalPageOpen :many
+SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at FROM withdrawal
+WHERE workspace_id = $1 AND status IN ('held', 'sending', 'following')
+  AND status = ANY($2::text[]) AND id < $3
+  AND created_at > $4 AND created_at < $5
+ORDER BY id DESC LIMIT $6
+`
+
+type ReadWithdrawalPageOpenParams struct {
+	WorkspaceID   string
+	Statuses      []string
+	BeforeID      string
+	CreatedAfter  time.Time
+	CreatedBefore time.Time
+	MaxRows       int32
+}
+
+// Those that are not over are few, and have an index of their own.
+func (q *Queries) ReadWithdrawalPageOpen(ctx context.Context, arg ReadWithdrawalPageOpenParams) ([]Withdrawal, error) {
+	rows, err := q.db.Query(ctx, readWithdrawalPageOpen,
+		arg.WorkspaceID,
+		arg.Statuses,
+		arg.BeforeID,
+		arg.CreatedAfter,
+		arg.CreatedBefore,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Withdrawal
+	for rows.Next() {
+		var i Withdrawal
+		if err := rows.Scan(
+			&i.ID,
+			&i.WorkspaceID,
+			&i.Node,
+			&i.Kind,
+			&i.Status,
+			&i.ReviewReason,
+			&i.PaymentHash,
+			&i.Destination,
+			&i.Bolt11,
+			&i.Amountless,
+			&i.ChargeID,
+			&i.AmountMsat,
+			&i.MaxFeeMsat,
+			&i.FeeMsat,
+			&i.Preimage,
+			&i.FailureCode,
+			&i.Description,
+			&i.Metadata,
+			&i.ExternalID,
+			&i.InvoiceExpiresAt,
+			&i.Sends,
+			&i.SentAt,
+			&i.PaymentIndex,
+			&i.HtlcAttempts,
+			&i.HtlcExpiryHeight,
+			&i.CheckedAt,
+			&i.NoHtlcsSince,
+			&i.Finding,
+			&i.FindingAt,
+			&i.FindingSends,
+			&i.CreatedAt,
+			&i.CompletedAt,
+			&i.NextCheckAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

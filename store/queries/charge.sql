@@ -96,7 +96,7 @@ WHERE id = @id AND status = 'pending' AND settling_by IS NULL
 RETURNING *;
 
 -- name: NotifyCharges :exec
-SELECT pg_notify('lntpay_charge', id) FROM unnest(@ids::text[]) AS id;
+SELECT pg_notify('lntpay_change', id) FROM unnest(@ids::text[]) AS id;
 
 -- Charges whose run should have come back by now. Bumping next_check_at keeps
 -- a stuck one from hiding the others behind the limit.

@@ -106,8 +106,30 @@ func (n *Net) AddHoldInvoice(
 	return answer.PaymentRequest, nil
 }
 
+// holdTimeout is how long a payment may take to arrive.
+const holdTimeout = 30 * time.Second
+
+// WaitHeld waits until the whole payment of a hold invoice has arrived at the
+// payer. The merchant calls it in flight from before it has left.
+func (n *Net) WaitHeld(ctx context.Context, hash lightning.Hash) error {
+	ctx, cancel := context.WithTimeout(ctx, holdTimeout)
+	defer cancel()
+
+	return until(ctx, func() error {
+		invoice, err := n.Payer.Lightning.LookupInvoice(ctx, &lnrpc.PaymentHash{RHash: hash[:]})
+		if err == nil && invoice.State != lnrpc.Invoice_ACCEPTED {
+			err = fmt.Errorf("the invoice is %s", invoice.State)
+		}
+
+		return err
+	})
+}
+
 // SettleHoldInvoice takes the payment of a hold invoice, once it has arrived.
 func (n *Net) SettleHoldInvoice(ctx context.Context, preimage lightning.Preimage) error {
+	ctx, cancel := context.WithTimeout(ctx, holdTimeout)
+	defer cancel()
+
 	return until(ctx, func() error {
 		_, err := n.Payer.Invoices.SettleInvoice(ctx, &invoicesrpc.SettleInvoiceMsg{Preimage: preimage[:]})
 

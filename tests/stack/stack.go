@@ -244,11 +244,12 @@ func (s *Stack) startAPI(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	starter := &workflows.Starter{Client: s.Temporal, Environment: payments.Sandbox}
 	server, err := api.New(api.Options{
 		Config: s.Config.API, Log: s.Log,
 		Environments: map[payments.Environment]api.Environment{payments.Sandbox: {
 			Store: s.Store, Sealer: sealer, WebhookPolicy: webhooks.Policy{AllowPrivate: true},
-			Charges: &workflows.Starter{Client: s.Temporal, Environment: payments.Sandbox},
+			Charges: starter, Withdrawals: starter, Payouts: s.Config.Sandbox.Payouts,
 		}},
 	})
 	if err != nil {

@@ -1,0 +1,123 @@
+package activities_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/lntpay/lntpay/lightning"
+	"github.com/lntpay/lntpay/lightning/lightningtest"
+	"github.com/lntpay/lntpay/payments"
+)
+
+// command writes an operator's command.
+func (w *world) command(t *testing.T, id, action string) {
+	t.Helper()
+	w.exec(t, `INSERT INTO withdrawal_resolution (withdrawal_id, action, actor, reason) VALUES ($1, $2, 'ann', 'test')`, id, action)
+}
+
+// resolve carries a command out and returns what came of it.
+func (w *world) resolve(t *testing.T, id, action string) (outcome, detail string) {
+	t.Helper()
+	w.command(t, id, action)
+	_, err := w.payouts.ResolveWithdrawal(t.Context(), id)
+	require.NoError(t, err)
+	require.NoError(t, w.Store.Pool.QueryRow(t.Context(), `SELECT outcome, detail FROM withdrawal_resolution
+		WHERE withdrawal_id = $1 ORDER BY id DESC LIMIT 1`, id).Scan(&outcome, &detail))
+
+	return outcome, detail
+}
+
+func TestResolve(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		arrange func(t *testing.T, w *world) string
+		action  string
+		outcome string
+		status  string
+	}{
+		"post what succeeded": {func(t *testing.T, w *world) string {
+			id, hash := w.held(t)
+			w.node.ForeignPayment(hash, lightning.PaymentSucceeded, amount, 0)
+			w.send(t, id)
+
+			return id
+		}, "post", "applied", "succeeded"},
+		"post what is in flight": {func(t *testing.T, w *world) string {
+			id, _ := w.lost(t, lightningtest.FailAfter, lightningtest.Hold(0))
+
+			return id
+		}, "post", "refused", "following"},
+		"void what is paid elsewhere": {func(t *testing.T, w *world) string {
+			id, hash := w.held(t)
+			w.node.ForeignPayment(hash, lightning.PaymentInFlight, amount, 0)
+			w.send(t, id)
+
+			return id
+		}, "void", "applied", "failed"},
+		"void what is in flight": {func(t *testing.T, w *world) string {
+			id, _ := w.lost(t, lightningtest.FailAfter, lightningtest.Hold(0))
+			w.pass(t, id, time.Minute)
+
+			return id
+		}, "void", "refused", "following"},
+		"void what failed": {func(t *testing.T, w *world) string {
+			id, _ := w.lost(t, lightningtest.FailAfter, lightningtest.Fail(lightning.ReasonNoRoute))
+			w.pass(t, id, time.Minute)
+
+			return id
+		}, "void", "applied", "failed"},
+		"void before the deadline": {func(t *testing.T, w *world) string {
+			id, _ := w.lost(t, lightningtest.FailAfter, lightningtest.Fail(lightning.ReasonNoRoute))
+
+			return id
+		}, "void", "refused", "following"},
+		"void what could be sent": {func(t *testing.T, w *world) string {
+			id, _ := w.lost(t, lightningtest.FailBefore)
+			w.pass(t, id, time.Minute)
+
+			return id
+		}, "void", "refused", "following"},
+		"void what expired unsent": {func(t *testing.T, w *world) string {
+			id, _ := w.lost(t, lightningtest.FailBefore)
+			w.pass(t, id, time.Minute)
+			w.expire(t, id)
+
+			return id
+		}, "void", "applied", "failed"},
+		"retry a review": {func(t *testing.T, w *world) string {
+			id, hash := w.held(t)
+			w.node.ForeignPayment(hash, lightning.PaymentInFlight, amount, 0)
+			w.send(t, id)
+
+			return id
+		}, "retry", "applied", "held"},
+		"void what is over": {func(t *testing.T, w *world) string {
+			id, _ := w.held(t)
+			w.send(t, id)
+
+			return id
+		}, "void", "refused", "succeeded"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			id := c.arrange(t, w)
+			outcome, detail := w.resolve(t, id, c.action)
+			require.Equal(t, c.outcome, outcome, detail)
+			row := w.payout(t, id)
+			require.Equal(t, c.status, row.Status)
+			require.Nil(t, row.ReviewReason)
+			switch payments.WithdrawalStatus(c.status) {
+			case payments.WithdrawalSucceeded:
+				w.succeeded(t, id, 0)
+				w.books(t, w.workspace, maxFee, 0)
+			case payments.WithdrawalFailed:
+				w.books(t, w.workspace, amount+maxFee, 0)
+			default:
+				w.books(t, w.workspace, 0, amount+maxFee)
+			}
+		})
+	}
+}
