@@ -38,6 +38,19 @@ func environmentFlag(cfg *config.Config, flag string) (payments.Environment, con
 
 // withStore runs fn on the database of the chosen environment.
 func withStore(ctx context.Context, s *settings, flag string, fn func(context.Context, *store.Store) error) error {
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+
+	return withEnvironment(ctx, s, flag, func(ctx context.Context, _ config.Environment, db *store.Store) error {
+		return fn(ctx, db)
+	})
+}
+
+// withEnvironment is withStore for those who need more of the environment, and
+// bring their own deadline.
+func withEnvironment(ctx context.Context, s *settings, flag string,
+	fn func(context.Context, config.Environment, *store.Store) error,
+) error {
 	cfg, err := s.load()
 	if err != nil {
 		return err
@@ -46,8 +59,6 @@ func withStore(ctx context.Context, s *settings, flag string, fn func(context.Co
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
 	db, err := store.Open(ctx, name, env.DatabaseURL, env.MaxConns)
 	if err != nil {
 		return err
@@ -57,7 +68,7 @@ func withStore(ctx context.Context, s *settings, flag string, fn func(context.Co
 		return err
 	}
 
-	return fn(ctx, db)
+	return fn(ctx, env, db)
 }
 
 // printResult writes a value as JSON, or the line for a human.

@@ -20,7 +20,7 @@ func main() {
 	defer stop()
 	if err := rootCommand().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "lntpay:", err)
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
 }
 
@@ -52,7 +52,7 @@ func rootCommand() *cobra.Command {
 		serveCommand(s, "api", "Serve the HTTP API", parts{api: true}),
 		serveCommand(s, "worker", "Run workflows and activities", parts{worker: true}),
 		serveCommand(s, "serve", "API and worker in one process", parts{api: true, worker: true}),
-		migrateCommand(s), workspaceCommand(s), keyCommand(s), devnet.Command(),
+		migrateCommand(s), workspaceCommand(s), keyCommand(s), opsCommand(s), devnet.Command(),
 	)
 
 	return root

@@ -25,8 +25,12 @@ func (s *Starter) NudgeWithdrawal(ctx context.Context, ref WithdrawalRef) error 
 		NudgeWithdrawal{WithdrawalID: ref.ID})
 }
 
+// WithdrawalWorkflowID is the id by which the Temporal UI finds the run of a
+// withdrawal.
+func WithdrawalWorkflowID(id string) string { return withdrawalIDPrefix + id }
+
 func (s *Starter) updateWithdrawal(ctx context.Context, ref WithdrawalRef, in WithdrawalInput, update string, args any) error {
-	options := s.options(withdrawalIDPrefix+ref.ID, fmt.Sprintf("pay %d msat for %s", ref.AmountMsat, ref.WorkspaceID))
+	options := s.options(WithdrawalWorkflowID(ref.ID), fmt.Sprintf("pay %d msat for %s", ref.AmountMsat, ref.WorkspaceID))
 	options.TypedSearchAttributes = temporal.NewSearchAttributes(
 		AttrWorkspaceID.ValueSet(ref.WorkspaceID),
 		AttrEnvironment.ValueSet(string(s.Environment)),
