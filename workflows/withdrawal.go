@@ -17,6 +17,8 @@ const (
 	sendHeartbeat = 6 * time.Second
 )
 
+const looking = "looking at its row"
+
 // Withdrawal drives one withdrawal from its row: it locks the funds for the
 // POST that started the run, sends, follows what the node makes of it for as
 // long as that takes, and delivers the event. What to do next is judged by the
@@ -155,7 +157,7 @@ func (r *withdrawalRun) step(ctx workflow.Context) (done bool, err error) {
 		}
 	}
 	if r.state == nil {
-		return false, r.act(ctx, ActivityLookAtWithdrawal, "looking at its row")
+		return false, r.act(ctx, ActivityLookAtWithdrawal, looking)
 	}
 	if r.state.NextIn > 0 {
 		return false, r.sleep(ctx)
@@ -230,7 +232,11 @@ func (r *withdrawalRun) act(ctx workflow.Context, activity, doing string) error 
 func (r *withdrawalRun) learn(ctx workflow.Context, state *WithdrawalState, err error, doing string) error {
 	switch {
 	case err == nil:
-		r.state, r.pause = state, minPause
+		r.state = state
+		// A row that can be looked at does not mean that the node is back.
+		if doing != looking {
+			r.pause = minPause
+		}
 
 		return nil
 	case isErrType(err, ErrTypeRowMissing), temporal.IsCanceledError(err):
