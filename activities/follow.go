@@ -57,9 +57,11 @@ type reading struct {
 	// none.
 	checked, noHTLCs bool
 	// finding is the first of two equal readings; "" forgets the last one.
-	finding string
-	next    time.Duration
-	note    string
+	// stillHolds says that it was made before and keeps its time.
+	finding    string
+	stillHolds bool
+	next       time.Duration
+	note       string
 }
 
 // comeBack writes a reading and tells the run when to read again.
@@ -74,7 +76,7 @@ func (a *Withdrawals) comeBack(ctx context.Context, look db.LookAtWithdrawalRow,
 		params.PaymentIndex = &index
 	}
 	if r.finding != "" {
-		params.Finding = &r.finding
+		params.Finding, params.StillHolds = &r.finding, r.stillHolds
 	}
 	if err := a.Store.NoteProgress(ctx, params); err != nil {
 		return workflows.WithdrawalState{}, fmt.Errorf("note the progress of %s: %w", row.ID, err)
@@ -132,8 +134,10 @@ func (a *Withdrawals) judge(ctx context.Context, look db.LookAtWithdrawalRow, pa
 	if !failed && !look.Expired && !look.AllRefused {
 		return a.sendAgain(ctx, look, r)
 	}
-	if !a.readTwice(look, finding) {
-		r.finding, r.note = finding, r.note+", to be read again"
+	first := a.firstReading(look, finding)
+	if first < settleGrace {
+		r.finding, r.stillHolds, r.note = finding, first >= 0, r.note+", to be read again"
+		r.next = settleGrace - max(first, 0)
 
 		return a.comeBack(ctx, look, r)
 	}
@@ -150,14 +154,18 @@ func (a *Withdrawals) untilSettled(look db.LookAtWithdrawalRow) time.Duration {
 	return max(afterDeadline, settleGrace-a.Node.SteadyFor())
 }
 
-// readTwice reports whether the same was read before, long enough ago, by the
-// same number of send rows, and the node was never in trouble since.
-func (a *Withdrawals) readTwice(look db.LookAtWithdrawalRow, finding string) bool {
+// firstReading is how long ago the same was read for the first time, by the same
+// number of send rows, with the node never in trouble since; negative if it was
+// not.
+func (a *Withdrawals) firstReading(look db.LookAtWithdrawalRow, finding string) time.Duration {
 	row := look.Withdrawal
 	ago := time.Duration(look.FoundMsAgo) * time.Millisecond
+	if row.Finding == nil || *row.Finding != finding || row.FindingSends == nil || *row.FindingSends != row.Sends ||
+		a.Node.SteadyFor() < ago {
+		return -1
+	}
 
-	return row.Finding != nil && *row.Finding == finding && row.FindingSends != nil && *row.FindingSends == row.Sends &&
-		ago >= settleGrace && a.Node.SteadyFor() >= ago
+	return ago
 }
 
 // sendAgain asks for another send row: the node has nothing of ours, the

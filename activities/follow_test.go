@@ -62,6 +62,20 @@ func TestFollowVoids(t *testing.T) {
 	w.books(t, w.workspace, amount+maxFee, 0)
 }
 
+// Whoever looks often comes to an end too: the first reading keeps its time.
+func TestFrequentReadings(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id, _ := w.lost(t, lightningtest.FailAfter, lightningtest.Fail(lightning.ReasonTimeout))
+	w.pass(t, id, settledTime)
+	for range 4 {
+		w.waits(t, id)
+		w.pass(t, id, 4*time.Second)
+	}
+	w.follow(t, id)
+	w.failed(t, id, payments.FailureTimeout)
+}
+
 // A node in trouble between two readings makes the first one worth nothing.
 func TestTroubleBetweenReadings(t *testing.T) {
 	t.Parallel()

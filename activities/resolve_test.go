@@ -9,6 +9,7 @@ import (
 	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/lightning/lightningtest"
 	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/workflows"
 )
 
 // command writes an operator's command.
@@ -120,4 +121,29 @@ func TestResolve(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A command that nobody was nudged for, or that came too late, is judged all
+// the same: somebody always comes back.
+func TestCommandsAreSwept(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id, hash := w.held(t)
+	w.node.ForeignPayment(hash, lightning.PaymentInFlight, amount, 0)
+	w.send(t, id)
+	w.command(t, id, "retry")
+	w.exec(t, "UPDATE withdrawal_resolution SET created_at = now() - interval '11 seconds'")
+	require.NoError(t, w.nodes.SweepRows(t.Context()))
+	require.Contains(t, w.nudger.withdrawals, id)
+
+	over, _ := w.held(t)
+	w.send(t, over)
+	w.command(t, over, "void")
+	state, err := w.payouts.LookAtWithdrawal(t.Context(), over)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StepResolve, state.Next)
+	state, err = w.payouts.ResolveWithdrawal(t.Context(), over)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StepNone, state.Next)
+	w.succeeded(t, over, 0)
 }

@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -48,13 +47,14 @@ func (a *Nodes) beginExplained(ctx context.Context) error {
 		return fmt.Errorf("read the node's indexes: %w", err)
 	}
 
-	return a.Store.MoveExplained(ctx, db.MoveExplainedParams{
-		Name: a.Node.Name(), ExplainedTo: int64(present.Payment),
+	return a.Store.BeginExplained(ctx, db.BeginExplainedParams{
+		Name: a.Node.Name(), PaymentIndex: int64(present.Payment),
 	})
 }
 
-// paymentSweep is how far one sweep has come: the mark moves only over
-// explained payments.
+// paymentSweep is how far one sweep has come: the mark moves only over payments
+// that are explained and over. One that a withdrawal explains today may be a
+// stray once that is voided.
 type paymentSweep struct {
 	explainedTo int64
 	contiguous  bool
@@ -62,16 +62,16 @@ type paymentSweep struct {
 
 // explain judges one page.
 func (a *Nodes) explain(ctx context.Context, sweep *paymentSweep, page []lightning.Payment) error {
-	strays, err := a.strays(ctx, page)
+	judged, err := a.judgePayments(ctx, page)
 	if err != nil {
 		return err
 	}
-	open, err := a.noteStrays(ctx, strays)
+	open, err := a.noteStrays(ctx, judged.strays)
 	if err != nil {
 		return err
 	}
 	for _, payment := range page {
-		sweep.contiguous = sweep.contiguous && !open[payment.Index]
+		sweep.contiguous = sweep.contiguous && !open[payment.Index] && !judged.underWay[payment.Index]
 		if sweep.contiguous {
 			sweep.explainedTo = int64(payment.Index)
 		}
@@ -86,9 +86,18 @@ type stray struct {
 	withdrawal db.LastVoidedRow
 }
 
-// strays are the payments of a page that moved or may move money and that no
-// live withdrawal explains.
-func (a *Nodes) strays(ctx context.Context, page []lightning.Payment) ([]stray, error) {
+// judgement is what the withdrawals say of a page of payments.
+type judgement struct {
+	// strays moved or may move money, and no live withdrawal explains them.
+	strays []stray
+	// underWay are the indexes of those that one explains which is not over.
+	underWay map[uint64]bool
+}
+
+// judgePayments holds payments against the withdrawals of their hashes. Failed
+// ones moved nothing.
+func (a *Nodes) judgePayments(ctx context.Context, page []lightning.Payment) (judgement, error) {
+	judged := judgement{underWay: map[uint64]bool{}}
 	var hashes [][]byte
 	for _, payment := range page {
 		if payment.State != lightning.PaymentFailed {
@@ -96,32 +105,36 @@ func (a *Nodes) strays(ctx context.Context, page []lightning.Payment) ([]stray, 
 		}
 	}
 	if len(hashes) == 0 {
-		return nil, nil
+		return judged, nil
 	}
 	live, err := a.Store.LiveHashes(ctx, hashes)
 	if err != nil {
-		return nil, fmt.Errorf("read live withdrawals: %w", err)
+		return judged, fmt.Errorf("read live withdrawals: %w", err)
 	}
 	voided, err := a.Store.LastVoided(ctx, hashes)
 	if err != nil {
-		return nil, fmt.Errorf("read voided withdrawals: %w", err)
+		return judged, fmt.Errorf("read voided withdrawals: %w", err)
 	}
-	explained := map[lightning.Hash]bool{}
-	for _, hash := range live {
-		explained[lightning.Hash(hash)] = true
+	over, explained := map[lightning.Hash]bool{}, map[lightning.Hash]bool{}
+	for _, row := range live {
+		hash := lightning.Hash(row.PaymentHash)
+		explained[hash], over[hash] = true, row.Succeeded
 	}
 	last := map[lightning.Hash]db.LastVoidedRow{}
 	for _, row := range voided {
 		last[lightning.Hash(row.PaymentHash)] = row
 	}
-	var found []stray
 	for _, payment := range page {
-		if payment.State != lightning.PaymentFailed && !explained[payment.PaymentHash] {
-			found = append(found, stray{Payment: payment, withdrawal: last[payment.PaymentHash]})
+		switch {
+		case payment.State == lightning.PaymentFailed:
+		case !explained[payment.PaymentHash]:
+			judged.strays = append(judged.strays, stray{Payment: payment, withdrawal: last[payment.PaymentHash]})
+		case !over[payment.PaymentHash]:
+			judged.underWay[payment.Index] = true
 		}
 	}
 
-	return found, nil
+	return judged, nil
 }
 
 // noteStrays writes strays and books those that are somebody's loss. open are
@@ -181,13 +194,13 @@ func (a *Nodes) bookLate(ctx context.Context, index int64, one stray) error {
 		booked = true
 		_, err = ledger.Post(ctx, tx, []ledger.Entry{{
 			WorkspaceID: one.withdrawal.WorkspaceID, Kind: ledger.KindLatePayment,
-			Ref:   fmt.Sprintf("%s/%d", one.withdrawal.ID, index),
+			Ref:   fmt.Sprintf("%s/%d/%d", one.withdrawal.ID, index, one.CreatedNS),
 			Debit: ledger.OperatorLoss, Credit: ledger.LightningClearing, AmountMsat: one.ValueMsat + one.FeeMsat,
 		}})
 
 		return err
 	})
-	if err != nil && !errors.Is(err, ledger.ErrAlreadyPosted) {
+	if err != nil {
 		return fmt.Errorf("book the late payment of %s: %w", one.withdrawal.ID, err)
 	}
 	if booked {
@@ -236,7 +249,7 @@ func (a *Nodes) aboutWithdrawals(ctx context.Context, batch []lightning.Payment)
 	}); err != nil {
 		return nil, false, fmt.Errorf("read followed withdrawals: %w", err)
 	}
-	strays, err := a.strays(ctx, batch)
+	judged, err := a.judgePayments(ctx, batch)
 
-	return about, len(strays) > 0, err
+	return about, len(judged.strays) > 0, err
 }

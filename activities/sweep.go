@@ -82,6 +82,15 @@ func (a *Nodes) overdueWithdrawals(ctx context.Context) ([]workflows.WithdrawalR
 	for i, row := range rows {
 		refs[i] = withdrawalRef(row.ID, row.WorkspaceID, row.AmountMsat)
 	}
+	// What is under review is not overdue, but its command may be.
+	commands, err := a.Store.UnjudgedResolutions(ctx, sweepLimit)
+	if err != nil {
+		return nil, fmt.Errorf("sweep commands: %w", err)
+	}
+	a.Metrics.swept.WithLabelValues("resolution").Add(float64(len(commands)))
+	for _, row := range commands {
+		refs = append(refs, withdrawalRef(row.ID, row.WorkspaceID, row.AmountMsat))
+	}
 
 	return refs, nil
 }
@@ -102,18 +111,22 @@ func (a *Nodes) thaw(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the node's indexes: %w", err)
 	}
-	if _, err := a.Store.ThawNode(ctx, db.ThawNodeParams{
+	if _, err := a.Store.RebaseNode(ctx, db.RebaseNodeParams{
 		Name: node.Name, AddIndex: int64(present.Add), SettleIndex: int64(present.Settle), PaymentIndex: int64(present.Payment),
 	}); err != nil {
-		return fmt.Errorf("thaw node %s: %w", node.Name, err)
+		return fmt.Errorf("rebase node %s: %w", node.Name, err)
 	}
 	nudges := newNudges(a.Nudger, a.Log)
 	defer nudges.wait()
-	if err := a.readList(ctx, nudges, 1); err != nil {
+	if err := errors.Join(a.readList(ctx, nudges, 1), a.sweepPayments(ctx)); err != nil {
 		return err
 	}
+	// Only now: what could not be read must not be paid beside.
+	if _, err := a.Store.ThawNode(ctx, node.Name); err != nil {
+		return fmt.Errorf("thaw node %s: %w", node.Name, err)
+	}
 
-	return a.sweepPayments(ctx)
+	return nil
 }
 
 func (a *Nodes) overdueReceipts(ctx context.Context) ([]workflows.ChargeRef, error) {

@@ -106,10 +106,10 @@ func (a *Withdrawals) state(ctx context.Context, look db.LookAtWithdrawalRow) (w
 	row := look.Withdrawal
 	state := baseState(row)
 	switch {
-	case state.Status.Closed():
-		return a.closedState(ctx, row)
 	case look.ToResolve:
 		state.Next, state.Note = workflows.StepResolve, "an operator's command"
+	case state.Status.Closed():
+		return a.closedState(ctx, row)
 	case row.ReviewReason != nil:
 		state.Next, state.Note = workflows.StepWait, "under review: "+*row.ReviewReason
 	case row.Kind == string(payments.WithdrawalBook):

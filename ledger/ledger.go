@@ -72,7 +72,7 @@ const (
 	KindExcessFee Kind = "operator_loss_fee"
 	// KindLatePayment is a payment that succeeded after the void of its
 	// withdrawal: operator_loss to lightning_clearing. ref is the withdrawal
-	// and the payment's index.
+	// and the payment's index and time.
 	KindLatePayment Kind = "operator_loss_payment"
 )
 

@@ -188,7 +188,7 @@ func TestThawOfANodeWaitsForItsSweeper(t *testing.T) {
 	out, err := b.signed("thaw", "--node", node, "--no-wait")
 	require.NoError(t, err)
 	require.Contains(t, out, "still back in time")
-	n, err := b.ThawNode(t.Context(), db.ThawNodeParams{Name: node})
+	n, err := b.ThawNode(t.Context(), node)
 	require.NoError(t, err)
 	require.EqualValues(t, 1, n)
 	_, err = b.MarkNodeRegressed(t.Context(), node)
@@ -198,7 +198,7 @@ func TestThawOfANodeWaitsForItsSweeper(t *testing.T) {
 	go func() {
 		for {
 			// What the sweeper does once it is asked.
-			n, err := b.ThawNode(t.Context(), db.ThawNodeParams{Name: node})
+			n, err := b.ThawNode(t.Context(), node)
 			if n > 0 || err != nil {
 				swept <- err
 

@@ -237,7 +237,7 @@ func TestThawAsksForTheEndOfARegression(t *testing.T) {
 	require.NotNil(t, node.RegressedAt, "the sweeper's to end")
 	require.False(t, b.addSend(id, 0))
 
-	n, err := b.ThawNode(t.Context(), db.ThawNodeParams{Name: opsNode})
+	n, err := b.ThawNode(t.Context(), opsNode)
 	require.NoError(t, err)
 	require.EqualValues(t, 1, n)
 	require.True(t, b.addSend(id, 0))

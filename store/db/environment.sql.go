@@ -22,7 +22,7 @@ func (q *Queries) GetEnvironment(ctx context.Context) (string, error) {
 }
 
 const getNode = `-- name: GetNode :one
-SELECT name, pubkey, settle_cursor, highest_add_index, highest_settle_index, regressed_at, created_at, network, highest_payment_index, payments_explained_to, thaw_requested_at, now()::timestamptz AS now FROM node WHERE name = $1
+SELECT name, pubkey, settle_cursor, highest_add_index, highest_settle_index, regressed_at, created_at, network, highest_payment_index, payments_explained_to, payments_ours_from, thaw_requested_at, now()::timestamptz AS now FROM node WHERE name = $1
 `
 
 type GetNodeRow struct {
@@ -36,6 +36,7 @@ type GetNodeRow struct {
 	Network             *string
 	HighestPaymentIndex int64
 	PaymentsExplainedTo *int64
+	PaymentsOursFrom    *int64
 	ThawRequestedAt     *time.Time
 	Now                 time.Time
 }
@@ -54,6 +55,7 @@ func (q *Queries) GetNode(ctx context.Context, name string) (GetNodeRow, error) 
 		&i.Network,
 		&i.HighestPaymentIndex,
 		&i.PaymentsExplainedTo,
+		&i.PaymentsOursFrom,
 		&i.ThawRequestedAt,
 		&i.Now,
 	)

@@ -122,6 +122,7 @@ type Node struct {
 	Network             *string
 	HighestPaymentIndex int64
 	PaymentsExplainedTo *int64
+	PaymentsOursFrom    *int64
 	ThawRequestedAt     *time.Time
 }
 

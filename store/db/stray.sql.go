@@ -10,6 +10,22 @@ import (
 	"time"
 )
 
+const beginExplained = `-- name: BeginExplained :exec
+UPDATE node SET payments_explained_to = $1::bigint, payments_ours_from = $1::bigint
+WHERE name = $2 AND payments_explained_to IS NULL
+`
+
+type BeginExplainedParams struct {
+	PaymentIndex int64
+	Name         string
+}
+
+// BeginExplained notes where a node stood when it became ours.
+func (q *Queries) BeginExplained(ctx context.Context, arg BeginExplainedParams) error {
+	_, err := q.db.Exec(ctx, beginExplained, arg.PaymentIndex, arg.Name)
+	return err
+}
+
 const closeStray = `-- name: CloseStray :execrows
 UPDATE stray_payment SET state = $1::text, closed_at = now()
 WHERE node = $2 AND payment_index = $3 AND created_ns = $4 AND state = 'open'
@@ -56,7 +72,7 @@ func (q *Queries) FailStray(ctx context.Context, arg FailStrayParams) (int64, er
 
 const moveExplained = `-- name: MoveExplained :exec
 UPDATE node SET payments_explained_to = $1::bigint
-WHERE name = $2 AND coalesce(payments_explained_to, -1) < $1::bigint
+WHERE name = $2 AND payments_explained_to < $1::bigint
 `
 
 type MoveExplainedParams struct {
@@ -64,7 +80,8 @@ type MoveExplainedParams struct {
 	Name        string
 }
 
-// MoveExplained moves the mark up to which all payments of a node are explained.
+// MoveExplained moves the mark up to which all payments of a node are explained
+// and over.
 func (q *Queries) MoveExplained(ctx context.Context, arg MoveExplainedParams) error {
 	_, err := q.db.Exec(ctx, moveExplained, arg.ExplainedTo, arg.Name)
 	return err
@@ -193,31 +210,46 @@ func (q *Queries) OpenStrays(ctx context.Context, arg OpenStraysParams) ([]Stray
 	return items, nil
 }
 
-const thawNode = `-- name: ThawNode :execrows
-UPDATE node SET regressed_at = NULL, thaw_requested_at = NULL, settle_cursor = $1::bigint,
+const rebaseNode = `-- name: RebaseNode :execrows
+UPDATE node SET settle_cursor = $1::bigint,
     highest_add_index = $2::bigint, highest_settle_index = $1::bigint,
     highest_payment_index = $3::bigint,
-    payments_explained_to = least(payments_explained_to, $3::bigint)
+    payments_explained_to = least(payments_ours_from, $3::bigint)
 WHERE name = $4 AND thaw_requested_at IS NOT NULL
 `
 
-type ThawNodeParams struct {
+type RebaseNodeParams struct {
 	SettleIndex  int64
 	AddIndex     int64
 	PaymentIndex int64
 	Name         string
 }
 
-// ThawNode ends a regression on an operator's word: what the node has now is
-// what counts from here. lnd sends nothing live at or below the cursor that it
-// is given, so the cursor is the node's own highest.
-func (q *Queries) ThawNode(ctx context.Context, arg ThawNodeParams) (int64, error) {
-	result, err := q.db.Exec(ctx, thawNode,
+// RebaseNode begins a thaw: what the node has now is what counts from here.
+// lnd sends nothing live at or below the cursor that it is given, so the cursor
+// is the node's own highest; and all payments are to be explained anew, because
+// nobody knows where the node fell back to.
+func (q *Queries) RebaseNode(ctx context.Context, arg RebaseNodeParams) (int64, error) {
+	result, err := q.db.Exec(ctx, rebaseNode,
 		arg.SettleIndex,
 		arg.AddIndex,
 		arg.PaymentIndex,
 		arg.Name,
 	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const thawNode = `-- name: ThawNode :execrows
+UPDATE node SET regressed_at = NULL, thaw_requested_at = NULL
+WHERE name = $1 AND thaw_requested_at IS NOT NULL
+`
+
+// ThawNode ends a regression on an operator's word, after its lists were read.
+func (q *Queries) ThawNode(ctx context.Context, name string) (int64, error) {
+	result, err := q.db.Exec(ctx, thawNode, name)
 	if err != nil {
 		return 0, err
 	}

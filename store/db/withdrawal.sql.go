@@ -666,24 +666,29 @@ func (q *Queries) ListSends(ctx context.Context, withdrawalID string) ([]Withdra
 }
 
 const liveHashes = `-- name: LiveHashes :many
-SELECT w.payment_hash FROM withdrawal w
+SELECT w.payment_hash, (w.status = 'succeeded')::boolean AS succeeded FROM withdrawal w
 WHERE w.payment_hash = ANY($1::bytea[]) AND w.status <> 'failed'
 `
 
+type LiveHashesRow struct {
+	PaymentHash []byte
+	Succeeded   bool
+}
+
 // Live withdrawals of the hashes: those explain a payment.
-func (q *Queries) LiveHashes(ctx context.Context, paymentHashes [][]byte) ([][]byte, error) {
+func (q *Queries) LiveHashes(ctx context.Context, paymentHashes [][]byte) ([]LiveHashesRow, error) {
 	rows, err := q.db.Query(ctx, liveHashes, paymentHashes)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items [][]byte
+	var items []LiveHashesRow
 	for rows.Next() {
-		var payment_hash []byte
-		if err := rows.Scan(&payment_hash); err != nil {
+		var i LiveHashesRow
+		if err := rows.Scan(&i.PaymentHash, &i.Succeeded); err != nil {
 			return nil, err
 		}
-		items = append(items, payment_hash)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -787,10 +792,12 @@ UPDATE withdrawal w SET
     htlc_expiry_height = $4::bigint,
     no_htlcs_since = CASE WHEN $5::boolean THEN coalesce(w.no_htlcs_since, now()) END,
     finding = $6::text,
-    finding_at = CASE WHEN $6::text IS NULL THEN NULL ELSE now() END,
+    -- A first reading that still holds keeps its time: who looks often must
+    -- come to an end too.
+    finding_at = CASE WHEN $6::text IS NULL THEN NULL WHEN $7::boolean THEN w.finding_at ELSE now() END,
     finding_sends = CASE WHEN $6::text IS NULL THEN NULL ELSE w.sends END,
-    next_check_at = now() + make_interval(secs => $7::float8)
-WHERE w.id = $8 AND w.status IN ('held', 'sending', 'following') AND w.review_reason IS NULL AND w.sends = $9
+    next_check_at = now() + make_interval(secs => $8::float8)
+WHERE w.id = $9 AND w.status IN ('held', 'sending', 'following') AND w.review_reason IS NULL AND w.sends = $10
 `
 
 type NoteProgressParams struct {
@@ -800,6 +807,7 @@ type NoteProgressParams struct {
 	HtlcExpiryHeight int64
 	NoHtlcs          bool
 	Finding          *string
+	StillHolds       bool
 	NextInS          float64
 	ID               string
 	Sends            int32
@@ -815,6 +823,7 @@ func (q *Queries) NoteProgress(ctx context.Context, arg NoteProgressParams) erro
 		arg.HtlcExpiryHeight,
 		arg.NoHtlcs,
 		arg.Finding,
+		arg.StillHolds,
 		arg.NextInS,
 		arg.ID,
 		arg.Sends,
@@ -1055,4 +1064,36 @@ func (q *Queries) UnclaimCharge(ctx context.Context, arg UnclaimChargeParams) (U
 	var i UnclaimChargeRow
 	err := row.Scan(&i.ID, &i.WorkspaceID, &i.AmountMsat)
 	return i, err
+}
+
+const unjudgedResolutions = `-- name: UnjudgedResolutions :many
+SELECT w.id, w.workspace_id, w.amount_msat FROM withdrawal_resolution r JOIN withdrawal w ON w.id = r.withdrawal_id
+WHERE r.outcome IS NULL AND r.created_at < now() - interval '10 seconds' ORDER BY r.id LIMIT $1
+`
+
+type UnjudgedResolutionsRow struct {
+	ID          string
+	WorkspaceID string
+	AmountMsat  int64
+}
+
+// Commands that no run has judged: a nudge was lost.
+func (q *Queries) UnjudgedResolutions(ctx context.Context, maxRows int32) ([]UnjudgedResolutionsRow, error) {
+	rows, err := q.db.Query(ctx, unjudgedResolutions, maxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []UnjudgedResolutionsRow
+	for rows.Next() {
+		var i UnjudgedResolutionsRow
+		if err := rows.Scan(&i.ID, &i.WorkspaceID, &i.AmountMsat); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

@@ -161,6 +161,8 @@ ALTER TABLE node
     -- Up to here every payment of the node is explained by a row; null until
     -- the node is first read: what it paid before it was ours is its owner's.
     ADD COLUMN payments_explained_to bigint,
+    -- Where the node stood when it became ours.
+    ADD COLUMN payments_ours_from bigint,
     -- Set by an operator: the next look at the node ends its regression.
     ADD COLUMN thaw_requested_at timestamptz;
 
@@ -190,7 +192,7 @@ CREATE UNIQUE INDEX event_withdrawal_once ON event (resource_id) WHERE type LIKE
 -- +goose Down
 DROP INDEX event_withdrawal_once, transfer_withdrawal_end;
 ALTER TABLE node DROP COLUMN network, DROP COLUMN highest_payment_index,
-    DROP COLUMN payments_explained_to, DROP COLUMN thaw_requested_at;
+    DROP COLUMN payments_explained_to, DROP COLUMN payments_ours_from, DROP COLUMN thaw_requested_at;
 DROP TABLE operator_action, withdrawal_resolution, payout_freeze, stray_payment, withdrawal_send, withdrawal;
 DROP FUNCTION operator_action_is_immutable();
 DROP FUNCTION payouts_frozen(text, text);

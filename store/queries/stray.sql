@@ -22,17 +22,29 @@ WHERE node = @node AND payment_index = @payment_index AND created_ns = @created_
 UPDATE stray_payment SET status = 'failed', state = 'failed', closed_at = now()
 WHERE node = @node AND payment_index = @payment_index AND created_ns = @created_ns AND state = 'open';
 
--- MoveExplained moves the mark up to which all payments of a node are explained.
+-- BeginExplained notes where a node stood when it became ours.
+-- name: BeginExplained :exec
+UPDATE node SET payments_explained_to = @payment_index::bigint, payments_ours_from = @payment_index::bigint
+WHERE name = @name AND payments_explained_to IS NULL;
+
+-- MoveExplained moves the mark up to which all payments of a node are explained
+-- and over.
 -- name: MoveExplained :exec
 UPDATE node SET payments_explained_to = @explained_to::bigint
-WHERE name = @name AND coalesce(payments_explained_to, -1) < @explained_to::bigint;
+WHERE name = @name AND payments_explained_to < @explained_to::bigint;
 
--- ThawNode ends a regression on an operator's word: what the node has now is
--- what counts from here. lnd sends nothing live at or below the cursor that it
--- is given, so the cursor is the node's own highest.
--- name: ThawNode :execrows
-UPDATE node SET regressed_at = NULL, thaw_requested_at = NULL, settle_cursor = @settle_index::bigint,
+-- RebaseNode begins a thaw: what the node has now is what counts from here.
+-- lnd sends nothing live at or below the cursor that it is given, so the cursor
+-- is the node's own highest; and all payments are to be explained anew, because
+-- nobody knows where the node fell back to.
+-- name: RebaseNode :execrows
+UPDATE node SET settle_cursor = @settle_index::bigint,
     highest_add_index = @add_index::bigint, highest_settle_index = @settle_index::bigint,
     highest_payment_index = @payment_index::bigint,
-    payments_explained_to = least(payments_explained_to, @payment_index::bigint)
+    payments_explained_to = least(payments_ours_from, @payment_index::bigint)
+WHERE name = @name AND thaw_requested_at IS NOT NULL;
+
+-- ThawNode ends a regression on an operator's word, after its lists were read.
+-- name: ThawNode :execrows
+UPDATE node SET regressed_at = NULL, thaw_requested_at = NULL
 WHERE name = @name AND thaw_requested_at IS NOT NULL;

@@ -122,7 +122,9 @@ UPDATE withdrawal w SET
     htlc_expiry_height = @htlc_expiry_height::bigint,
     no_htlcs_since = CASE WHEN @no_htlcs::boolean THEN coalesce(w.no_htlcs_since, now()) END,
     finding = sqlc.narg(finding)::text,
-    finding_at = CASE WHEN sqlc.narg(finding)::text IS NULL THEN NULL ELSE now() END,
+    -- A first reading that still holds keeps its time: who looks often must
+    -- come to an end too.
+    finding_at = CASE WHEN sqlc.narg(finding)::text IS NULL THEN NULL WHEN @still_holds::boolean THEN w.finding_at ELSE now() END,
     finding_sends = CASE WHEN sqlc.narg(finding)::text IS NULL THEN NULL ELSE w.sends END,
     next_check_at = now() + make_interval(secs => @next_in_s::float8)
 WHERE w.id = @id AND w.status IN ('held', 'sending', 'following') AND w.review_reason IS NULL AND w.sends = @sends;
@@ -206,6 +208,11 @@ WHERE w.id IN (
 )
 RETURNING w.id, w.workspace_id, w.amount_msat;
 
+-- Commands that no run has judged: a nudge was lost.
+-- name: UnjudgedResolutions :many
+SELECT w.id, w.workspace_id, w.amount_msat FROM withdrawal_resolution r JOIN withdrawal w ON w.id = r.withdrawal_id
+WHERE r.outcome IS NULL AND r.created_at < now() - interval '10 seconds' ORDER BY r.id LIMIT @max_rows;
+
 -- What a change on the node's stream of payments is about: the withdrawals of
 -- the hashes that are followed.
 -- name: FollowedByHash :many
@@ -219,7 +226,7 @@ ORDER BY w.id LIMIT @max_rows;
 
 -- Live withdrawals of the hashes: those explain a payment.
 -- name: LiveHashes :many
-SELECT w.payment_hash FROM withdrawal w
+SELECT w.payment_hash, (w.status = 'succeeded')::boolean AS succeeded FROM withdrawal w
 WHERE w.payment_hash = ANY(@payment_hashes::bytea[]) AND w.status <> 'failed';
 
 -- name: LastVoided :many
