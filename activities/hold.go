@@ -219,8 +219,7 @@ func (h *hold) claimCharge(ctx context.Context, q *db.Queries) error {
 func (h *hold) row(kind payments.WithdrawalKind) db.InsertWithdrawalParams {
 	metadata := []byte("{}")
 	if h.request.Metadata != nil {
-		// A map of strings always renders.
-		metadata, _ = json.Marshal(h.request.Metadata)
+		metadata, _ = json.Marshal(h.request.Metadata) //nolint:errchkjson // A map of strings always renders.
 	}
 
 	return db.InsertWithdrawalParams{

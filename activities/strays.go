@@ -239,7 +239,8 @@ func (a *Nodes) forgetFailed(ctx context.Context) error {
 
 // aboutWithdrawals are those that changes on the node's stream of payments are
 // about; stray says that one is about none that lives.
-func (a *Nodes) aboutWithdrawals(ctx context.Context, batch []lightning.Payment) (about []db.FollowedByHashRow, stray bool, err error) {
+func (a *Nodes) aboutWithdrawals(ctx context.Context, batch []lightning.Payment,
+) (about []db.FollowedByHashRow, stray bool, err error) {
 	var hashes [][]byte
 	for _, payment := range batch {
 		hashes = append(hashes, payment.PaymentHash[:])

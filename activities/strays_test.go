@@ -130,5 +130,5 @@ func TestThaw(t *testing.T) {
 	require.NoError(t, w.nodes.SweepRows(t.Context()))
 	require.EqualValues(t, 1, w.number(t, `SELECT count(*) FROM node WHERE regressed_at IS NULL AND thaw_requested_at IS NULL
 		AND highest_add_index = 1 AND settle_cursor = 1 AND highest_payment_index = 0`))
-	require.EqualValues(t, 1, w.nudger.of(paid), "what the list has is found")
+	require.Equal(t, 1, w.nudger.of(paid), "what the list has is found")
 }

@@ -78,9 +78,9 @@ func (a *Nodes) overdueWithdrawals(ctx context.Context) ([]workflows.WithdrawalR
 		return nil, fmt.Errorf("sweep withdrawals: %w", err)
 	}
 	a.Metrics.swept.WithLabelValues("withdrawal").Add(float64(len(rows)))
-	refs := make([]workflows.WithdrawalRef, len(rows))
-	for i, row := range rows {
-		refs[i] = withdrawalRef(row.ID, row.WorkspaceID, row.AmountMsat)
+	var refs []workflows.WithdrawalRef
+	for _, row := range rows {
+		refs = append(refs, withdrawalRef(row.ID, row.WorkspaceID, row.AmountMsat))
 	}
 	// What is under review is not overdue, but its command may be.
 	commands, err := a.Store.UnjudgedResolutions(ctx, sweepLimit)
