@@ -210,7 +210,7 @@ func (p *payoutHistory) run(t *testing.T, step step, look bool) {
 	env.RegisterDelayedCallback(func() { update(env, workflows.UpdateHold, p.order) }, 0)
 	env.RegisterDelayedCallback(func() {
 		p.happen(t)
-		update(env, workflows.UpdateNudge, workflows.NudgeWithdrawal{WithdrawalID: p.order.WithdrawalID})
+		update(env, workflows.UpdateNudge, workflows.Nudge{ID: p.order.WithdrawalID})
 		env.SignalWorkflow(workflows.SignalNudge, nil)
 	}, 5*time.Minute)
 	env.ExecuteWorkflow(workflows.NameWithdrawal, workflows.WithdrawalInput{WithdrawalID: p.order.WithdrawalID, Look: look})

@@ -221,7 +221,7 @@ func (r *history) run(t *testing.T, step step, look bool) {
 		case r.life.paid > 0:
 			r.settle(t, r.life.paid)
 			// A nudge by update as the watcher's, and one that an operator sent.
-			update(env, workflows.UpdateNudge, workflows.NudgeCharge{ChargeID: id})
+			update(env, workflows.UpdateNudge, workflows.Nudge{ID: id})
 			env.SignalWorkflow(workflows.SignalNudge, nil)
 		case r.life.canceled:
 			update(env, workflows.UpdateCancel, r.cancel)

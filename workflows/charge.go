@@ -31,33 +31,27 @@ const (
 // is its own safety net: a lost nudge delays a credit until the expiry, where
 // the node decides.
 func Charge(ctx workflow.Context, in ChargeInput) error {
-	run := &chargeRun{chargeID: in.ChargeID, touched: in.Look, pause: minPause}
+	run := &chargeRun{rowRun: rowRun{id: in.ChargeID, touched: in.Look, pause: minPause}}
 	if err := run.register(ctx); err != nil {
 		return err
 	}
-	if err := awaitFirst(ctx, func() bool { return run.touched }); err != nil {
+	if err := run.awaitFirst(ctx); err != nil {
 		return err
 	}
 
-	return run.loop(ctx)
+	return run.loop(ctx, run)
 }
 
 // chargeRun is what a run remembers. The row is the truth; this is a copy of
 // what the last activity said of it.
 type chargeRun struct {
-	chargeID string
-	// touched is set when an update or a nudge has come.
-	touched bool
-	nudged  bool
+	rowRun
+
 	// state is nil when the row must be looked at.
 	state *ChargeState
 	// wake is the timer of the row's expiry; wakeAt tells when it is due.
 	wake   workflow.Future
 	wakeAt time.Time
-	pause  time.Duration
-	waits  string
-	// marked is the status that the search attributes show.
-	marked payments.ChargeStatus
 }
 
 // register installs the handlers. It runs first: an update that came with the
@@ -68,80 +62,34 @@ func (r *chargeRun) register(ctx workflow.Context) error {
 	}); err != nil {
 		return fmt.Errorf("register query: %w", err)
 	}
-	validate := func(id string) error {
-		if id != r.chargeID {
-			return fmt.Errorf("this run is of %s", r.chargeID)
-		}
-
-		return nil
-	}
 	if err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateOpen, r.open, workflow.UpdateHandlerOptions{
 		Description: "Open the charge of a claim.",
-		Validator:   func(_ workflow.Context, in OpenCharge) error { return validate(in.ChargeID) },
+		Validator:   func(_ workflow.Context, in OpenCharge) error { return r.mine(in.ChargeID) },
 	}); err != nil {
 		return fmt.Errorf("register update: %w", err)
 	}
 	if err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateCancel, r.cancel, workflow.UpdateHandlerOptions{
 		Description: "Cancel the charge for a claim.",
-		Validator:   func(_ workflow.Context, in CancelCharge) error { return validate(in.ChargeID) },
+		Validator:   func(_ workflow.Context, in CancelCharge) error { return r.mine(in.ChargeID) },
 	}); err != nil {
 		return fmt.Errorf("register update: %w", err)
 	}
-	if err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateNudge, func(workflow.Context, NudgeCharge) error {
-		r.touched, r.nudged = true, true
 
-		return nil
-	}, workflow.UpdateHandlerOptions{
-		Description: "Look at the row: something may have happened. Carries nothing.",
-		Validator:   func(_ workflow.Context, in NudgeCharge) error { return validate(in.ChargeID) },
-	}); err != nil {
-		return fmt.Errorf("register update: %w", err)
-	}
-	nudges := workflow.GetSignalChannelWithOptions(ctx, SignalNudge, workflow.SignalChannelOptions{
-		Description: "Look at the row: something may have happened. Carries nothing.",
-	})
-	workflow.Go(ctx, func(ctx workflow.Context) {
-		for nudges.Receive(ctx, nil) {
-			r.touched, r.nudged = true, true
-		}
-	})
-
-	return nil
+	return r.acceptNudges(ctx)
 }
 
-// loop does what the row says until nothing is left to do.
-func (r *chargeRun) loop(ctx workflow.Context) error {
-	for {
-		// Handlers act on the row; judging beside them would only race.
-		if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
-			return err
-		}
-		if err := r.mark(ctx); err != nil {
-			return err
-		}
-		done, err := r.step(ctx)
-		if err != nil {
-			return err
-		}
-		if done && !r.nudged && workflow.AllHandlersFinished(ctx) {
-			return nil
-		}
-		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx) {
-			return workflow.NewContinueAsNewError(ctx, NameCharge, ChargeInput{ChargeID: r.chargeID, Look: true})
-		}
+// marks implements driver.
+func (r *chargeRun) marks() (status, paymentHash string) {
+	if r.state == nil {
+		return "", ""
 	}
+
+	return string(r.state.Status), r.state.PaymentHash
 }
 
-// mark keeps the search attributes true. It rides in a task that is written
-// anyway: an event, but no state transition.
-func (r *chargeRun) mark(ctx workflow.Context) error {
-	if r.state == nil || r.state.Status == r.marked || r.state.PaymentHash == "" {
-		return nil
-	}
-	r.marked = r.state.Status
-
-	return workflow.UpsertTypedSearchAttributes(ctx,
-		AttrPaymentStatus.ValueSet(string(r.state.Status)), AttrPaymentHash.ValueSet(r.state.PaymentHash))
+// again implements driver.
+func (r *chargeRun) again(ctx workflow.Context) error {
+	return workflow.NewContinueAsNewError(ctx, NameCharge, ChargeInput{ChargeID: r.id, Look: true})
 }
 
 // step takes one step from the present state; done means that a look found
@@ -185,7 +133,7 @@ func (r *chargeRun) act(ctx workflow.Context, activity, doing string) error {
 	r.say(ctx, doing)
 	var state ChargeState
 	before := r.state
-	err := workflow.ExecuteLocalActivity(withLocal(ctx, doing), activity, r.chargeID).Get(ctx, &state)
+	err := workflow.ExecuteLocalActivity(withLocal(ctx, doing), activity, r.id).Get(ctx, &state)
 	switch {
 	case err == nil:
 		r.learn(before, &state)
@@ -195,11 +143,8 @@ func (r *chargeRun) act(ctx workflow.Context, activity, doing string) error {
 	case isErrType(err, ErrTypeRowMissing), temporal.IsCanceledError(err):
 		return err
 	}
-	r.say(ctx, doing+": the node or the database is away, trying again")
-	_, err = workflow.AwaitWithTimeout(ctx, r.pause, func() bool { return r.nudged })
-	r.pause = min(2*r.pause, maxPause)
 
-	return err
+	return r.waitOut(ctx, doing)
 }
 
 // learn keeps what an activity said of the row. If another said something
@@ -271,22 +216,13 @@ type ChargeDescription struct {
 }
 
 func (r *chargeRun) describe() (ChargeDescription, error) {
-	return ChargeDescription{ChargeID: r.chargeID, Status: r.statusWord(), WaitsFor: r.waits}, nil
+	return ChargeDescription{ChargeID: r.id, Status: r.statusWord(), WaitsFor: r.waits}, nil
 }
 
 func (r *chargeRun) statusWord() string {
-	switch {
-	case r.state == nil:
-		return "unknown"
-	case r.state.Status == "":
-		return "not opened"
+	if r.state == nil {
+		return statusWord(false, "")
 	}
 
-	return string(r.state.Status)
-}
-
-// say tells the query and the UI what the run is at. It costs no event.
-func (r *chargeRun) say(ctx workflow.Context, waits string) {
-	r.waits = waits
-	workflow.SetCurrentDetails(ctx, waits)
+	return statusWord(true, string(r.state.Status))
 }

@@ -102,10 +102,10 @@ type OpenCharge struct {
 	StartBy time.Time
 }
 
-// NudgeCharge is the argument of the update that nudges a charge's run: the
-// signal of the same name, at a lower price.
-type NudgeCharge struct {
-	ChargeID string
+// Nudge is the argument of the update that nudges the run of a row: the signal
+// of the same name, at a lower price.
+type Nudge struct {
+	ID string
 }
 
 // CancelCharge is the argument of the update that cancels a charge.
@@ -157,11 +157,6 @@ type HoldWithdrawal struct {
 	// StartBy is compared with Postgres' clock in the transaction that would
 	// lock the funds; past it nothing is decided.
 	StartBy time.Time
-}
-
-// NudgeWithdrawal is the argument of the update that nudges a withdrawal's run.
-type NudgeWithdrawal struct {
-	WithdrawalID string
 }
 
 // SendWithdrawal is the argument of the activity that sends.

@@ -55,7 +55,7 @@ func (s *Starter) updateCharge(ctx context.Context, ref ChargeRef, in ChargeInpu
 // memory until it completes: one write of history instead of three. An update
 // needs a live worker; whoever nudges does so again until the row has moved.
 func (s *Starter) NudgeCharge(ctx context.Context, ref ChargeRef) error {
-	return s.updateCharge(ctx, ref, ChargeInput{ChargeID: ref.ID, Look: true}, UpdateNudge, NudgeCharge{ChargeID: ref.ID})
+	return s.updateCharge(ctx, ref, ChargeInput{ChargeID: ref.ID, Look: true}, UpdateNudge, Nudge{ID: ref.ID})
 }
 
 // Deliver starts the workflow of a delivery, or nudges the running one to try

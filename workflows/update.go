@@ -7,17 +7,6 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// awaitFirst waits for what a run was started for: an update that comes with
-// the start, or a nudge. After a while the run looks at its row by itself.
-func awaitFirst(ctx workflow.Context, touched func() bool) error {
-	// Canceled in the task that created it, the timer leaves no event.
-	timerCtx, cancel := workflow.WithCancel(ctx)
-	defer cancel()
-	grace := workflow.NewTimer(timerCtx, updateGrace)
-
-	return workflow.Await(ctx, func() bool { return touched() || grace.IsReady() })
-}
-
 // serveUpdate runs a client's activity until it decides or the client has
 // surely gone; whether it still may decide is judged by the activity, on one
 // clock. learn gets what it returns, nil if it failed.

@@ -25,30 +25,24 @@ const looking = "looking at its row"
 // activities, by the row and the node; the run only keeps the time, so it can
 // be started again at any state (rule R1).
 func Withdrawal(ctx workflow.Context, in WithdrawalInput) error {
-	run := &withdrawalRun{withdrawalID: in.WithdrawalID, touched: in.Look, pause: minPause}
+	run := &withdrawalRun{rowRun: rowRun{id: in.WithdrawalID, touched: in.Look, pause: minPause}}
 	if err := run.register(ctx); err != nil {
 		return err
 	}
-	if err := awaitFirst(ctx, func() bool { return run.touched }); err != nil {
+	if err := run.awaitFirst(ctx); err != nil {
 		return err
 	}
 
-	return run.loop(ctx)
+	return run.loop(ctx, run)
 }
 
 // withdrawalRun is what a run remembers. The row is the truth; this is a copy
 // of what the last activity said of it.
 type withdrawalRun struct {
-	withdrawalID string
-	// touched is set when an update or a nudge has come.
-	touched bool
-	nudged  bool
+	rowRun
+
 	// state is nil when the row must be looked at.
 	state *WithdrawalState
-	pause time.Duration
-	waits string
-	// marked is the status that the search attributes show.
-	marked string
 }
 
 // register installs the handlers. It runs first: an update that came with the
@@ -59,39 +53,28 @@ func (r *withdrawalRun) register(ctx workflow.Context) error {
 	}); err != nil {
 		return fmt.Errorf("register query: %w", err)
 	}
-	validate := func(id string) error {
-		if id != r.withdrawalID {
-			return fmt.Errorf("this run is of %s", r.withdrawalID)
-		}
-
-		return nil
-	}
 	if err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateHold, r.hold, workflow.UpdateHandlerOptions{
 		Description: "Lock the funds for the withdrawal of a claim.",
-		Validator:   func(_ workflow.Context, in HoldWithdrawal) error { return validate(in.WithdrawalID) },
+		Validator:   func(_ workflow.Context, in HoldWithdrawal) error { return r.mine(in.WithdrawalID) },
 	}); err != nil {
 		return fmt.Errorf("register update: %w", err)
 	}
-	if err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateNudge, func(workflow.Context, NudgeWithdrawal) error {
-		r.touched, r.nudged = true, true
 
-		return nil
-	}, workflow.UpdateHandlerOptions{
-		Description: "Look at the row: something may have happened. Carries nothing.",
-		Validator:   func(_ workflow.Context, in NudgeWithdrawal) error { return validate(in.WithdrawalID) },
-	}); err != nil {
-		return fmt.Errorf("register update: %w", err)
+	return r.acceptNudges(ctx)
+}
+
+// marks implements driver.
+func (r *withdrawalRun) marks() (status, paymentHash string) {
+	if r.state == nil {
+		return "", ""
 	}
-	nudges := workflow.GetSignalChannelWithOptions(ctx, SignalNudge, workflow.SignalChannelOptions{
-		Description: "Look at the row: something may have happened. Carries nothing.",
-	})
-	workflow.Go(ctx, func(ctx workflow.Context) {
-		for nudges.Receive(ctx, nil) {
-			r.touched, r.nudged = true, true
-		}
-	})
 
-	return nil
+	return string(r.state.Status), r.state.PaymentHash
+}
+
+// again implements driver.
+func (r *withdrawalRun) again(ctx workflow.Context) error {
+	return workflow.NewContinueAsNewError(ctx, NameWithdrawal, WithdrawalInput{WithdrawalID: r.id, Look: true})
 }
 
 // hold is the update that a POST waits for. The answer is in the claim; the
@@ -106,41 +89,6 @@ func (r *withdrawalRun) hold(ctx workflow.Context, in HoldWithdrawal) error {
 			r.state = state
 		}
 	})
-}
-
-// loop does what the row says until nothing is left to do.
-func (r *withdrawalRun) loop(ctx workflow.Context) error {
-	for {
-		// Handlers act on the row; judging beside them would only race.
-		if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
-			return err
-		}
-		if err := r.mark(ctx); err != nil {
-			return err
-		}
-		done, err := r.step(ctx)
-		if err != nil {
-			return err
-		}
-		if done && !r.nudged && workflow.AllHandlersFinished(ctx) {
-			return nil
-		}
-		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx) {
-			return workflow.NewContinueAsNewError(ctx, NameWithdrawal, WithdrawalInput{WithdrawalID: r.withdrawalID, Look: true})
-		}
-	}
-}
-
-// mark keeps the search attributes true. It rides in a task that is written
-// anyway: an event, but no state transition.
-func (r *withdrawalRun) mark(ctx workflow.Context) error {
-	if r.state == nil || r.state.PaymentHash == "" || string(r.state.Status) == r.marked {
-		return nil
-	}
-	r.marked = string(r.state.Status)
-
-	return workflow.UpsertTypedSearchAttributes(ctx,
-		AttrPaymentStatus.ValueSet(r.marked), AttrPaymentHash.ValueSet(r.state.PaymentHash))
 }
 
 // step takes one step from the present state; done means that a look found
@@ -206,7 +154,7 @@ func (r *withdrawalRun) end(ctx workflow.Context) (done bool, err error) {
 // and tried once, because whatever goes wrong is "unknown".
 func (r *withdrawalRun) send(ctx workflow.Context) error {
 	r.say(ctx, "sending")
-	in := SendWithdrawal{WithdrawalID: r.withdrawalID, Sends: r.state.Sends}
+	in := SendWithdrawal{WithdrawalID: r.id, Sends: r.state.Sends}
 	sendCtx := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: sendTimeout, ScheduleToCloseTimeout: 2 * sendTimeout, HeartbeatTimeout: sendHeartbeat,
 		RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
@@ -222,7 +170,7 @@ func (r *withdrawalRun) send(ctx workflow.Context) error {
 func (r *withdrawalRun) act(ctx workflow.Context, activity, doing string) error {
 	r.say(ctx, doing)
 	var state WithdrawalState
-	err := workflow.ExecuteLocalActivity(withLocal(ctx, doing), activity, r.withdrawalID).Get(ctx, &state)
+	err := workflow.ExecuteLocalActivity(withLocal(ctx, doing), activity, r.id).Get(ctx, &state)
 
 	return r.learn(ctx, &state, err, doing)
 }
@@ -243,11 +191,8 @@ func (r *withdrawalRun) learn(ctx workflow.Context, state *WithdrawalState, err 
 		return err
 	}
 	r.state = nil
-	r.say(ctx, doing+": the node or the database is away, trying again")
-	_, err = workflow.AwaitWithTimeout(ctx, r.pause, func() bool { return r.nudged })
-	r.pause = min(2*r.pause, maxPause)
 
-	return err
+	return r.waitOut(ctx, doing)
 }
 
 // sleep waits until the next step is due, or a nudge.
@@ -273,7 +218,7 @@ type WithdrawalDescription struct {
 }
 
 func (r *withdrawalRun) describe() (WithdrawalDescription, error) {
-	description := WithdrawalDescription{WithdrawalID: r.withdrawalID, Status: r.statusWord(), WaitsFor: r.waits}
+	description := WithdrawalDescription{WithdrawalID: r.id, Status: r.statusWord(), WaitsFor: r.waits}
 	if r.state != nil {
 		description.Sends = r.state.Sends
 	}
@@ -282,20 +227,11 @@ func (r *withdrawalRun) describe() (WithdrawalDescription, error) {
 }
 
 func (r *withdrawalRun) statusWord() string {
-	switch {
-	case r.state == nil:
-		return "unknown"
-	case r.state.Status == "":
-		return "not opened"
+	if r.state == nil {
+		return statusWord(false, "")
 	}
 
-	return string(r.state.Status)
-}
-
-// say tells the query and the UI what the run is at. It costs no event.
-func (r *withdrawalRun) say(ctx workflow.Context, waits string) {
-	r.waits = waits
-	workflow.SetCurrentDetails(ctx, waits)
+	return statusWord(true, string(r.state.Status))
 }
 
 // Quote asks the node for an estimate: workflows are the only way from the API

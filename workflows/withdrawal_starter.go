@@ -22,7 +22,7 @@ func (s *Starter) HoldWithdrawal(ctx context.Context, ref WithdrawalRef, startBy
 // if there is none. See NudgeCharge.
 func (s *Starter) NudgeWithdrawal(ctx context.Context, ref WithdrawalRef) error {
 	return s.updateWithdrawal(ctx, ref, WithdrawalInput{WithdrawalID: ref.ID, Look: true}, UpdateNudge,
-		NudgeWithdrawal{WithdrawalID: ref.ID})
+		Nudge{ID: ref.ID})
 }
 
 // WithdrawalWorkflowID is the id by which the Temporal UI finds the run of a
