@@ -22,6 +22,7 @@ import (
 // claim by the books, locks amount and fee limit, and freezes the answer, a
 // refusal too. Once answered nothing is judged again.
 func (a *Withdrawals) HoldWithdrawal(ctx context.Context, in workflows.HoldWithdrawal) (workflows.WithdrawalState, error) {
+	var held *db.Withdrawal
 	err := a.Store.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
 		claim, err := q.LockClaim(ctx, db.LockClaimParams{ResourceID: in.WithdrawalID, StartBy: in.StartBy})
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -39,10 +40,15 @@ func (a *Withdrawals) HoldWithdrawal(ctx context.Context, in workflows.HoldWithd
 			return errOutcomeUnknown()
 		}
 
-		return a.judgeHold(ctx, tx, q, claim)
+		held, err = a.judgeHold(ctx, tx, q, claim)
+
+		return err
 	})
 	if err != nil {
 		return workflows.WithdrawalState{}, err
+	}
+	if held != nil {
+		return a.state(ctx, db.LookAtWithdrawalRow{Withdrawal: *held})
 	}
 
 	return a.LookAtWithdrawal(ctx, in.WithdrawalID)
@@ -50,29 +56,29 @@ func (a *Withdrawals) HoldWithdrawal(ctx context.Context, in workflows.HoldWithd
 
 // judgeHold locks the funds and answers 201, or refuses; in a transaction
 // within the one that holds the claim, so that a refusal leaves nothing but
-// itself.
-func (a *Withdrawals) judgeHold(ctx context.Context, tx pgx.Tx, q *db.Queries, claim db.LockClaimRow) error {
+// itself. The row is nil after a refusal.
+func (a *Withdrawals) judgeHold(ctx context.Context, tx pgx.Tx, q *db.Queries, claim db.LockClaimRow) (*db.Withdrawal, error) {
 	var request payments.WithdrawalRequest
 	if err := json.Unmarshal(claim.Request, &request); err != nil {
-		return fmt.Errorf("read the request of %s: %w", claim.ResourceID, err)
+		return nil, fmt.Errorf("read the request of %s: %w", claim.ResourceID, err)
 	}
 	hash, err := hex.DecodeString(request.PaymentHash)
 	if err != nil {
-		return fmt.Errorf("read the request of %s: %w", claim.ResourceID, err)
+		return nil, fmt.Errorf("read the request of %s: %w", claim.ResourceID, err)
 	}
 	h := &hold{claim: claim, request: request, hash: hash, node: a.Node.Name()}
 	err = pgx.BeginFunc(ctx, tx, func(inner pgx.Tx) error { return a.hold(ctx, inner, q.WithTx(inner), h) })
 	var problem *payments.Problem
 	if !errors.As(err, &problem) {
-		return err
+		return &h.held, err
 	}
 	problem.RequestID = claim.RequestID
 	body, err := json.Marshal(problem)
 	if err != nil {
-		return fmt.Errorf("render the refusal of %s: %w", claim.ResourceID, err)
+		return nil, fmt.Errorf("render the refusal of %s: %w", claim.ResourceID, err)
 	}
 
-	return store.Freeze(ctx, q, claim.ResourceID, int32(problem.Status), body)
+	return nil, store.Freeze(ctx, q, claim.ResourceID, int32(problem.Status), body)
 }
 
 // hold is one claim on its way to a row.
@@ -83,6 +89,8 @@ type hold struct {
 	node    string
 	// chargeID is set when the invoice is a charge of ours.
 	chargeID *string
+	// held is the row, once it is inserted.
+	held db.Withdrawal
 }
 
 // hold makes the row, locks the funds and freezes the 201. A refusal is a
@@ -118,6 +126,7 @@ func (a *Withdrawals) hold(ctx context.Context, tx pgx.Tx, q *db.Queries, h *hol
 	if err != nil {
 		return fmt.Errorf("insert %s: %w", h.claim.ResourceID, err)
 	}
+	h.held = row
 	body, err := json.Marshal(a.Store.Withdrawal(row))
 	if err != nil {
 		return fmt.Errorf("render %s: %w", row.ID, err)

@@ -119,8 +119,12 @@ func (a *Withdrawals) fence(ctx context.Context, look db.LookAtWithdrawalRow,
 	default:
 		predecessor = &found
 	}
-	if err := a.notBackInTime(ctx, row.Node); err != nil {
-		return held(a.later(ctx, look, frozenPause, "the node went back in time, or does not say: nothing was sent"))
+	// Before the first send nothing rests on what the node lacks, and a node
+	// that is known to have gone back in time gets no licence.
+	if row.Sends > 0 {
+		if err := a.notBackInTime(ctx, row.Node); err != nil {
+			return held(a.later(ctx, look, frozenPause, "the node went back in time, or does not say: nothing was sent"))
+		}
 	}
 
 	return predecessor, nil, nil

@@ -197,19 +197,22 @@ func (a *Withdrawals) post(ctx context.Context, row db.Withdrawal, payment light
 
 		return a.review(ctx, row.ID, why)
 	}
-	_, ok, err := a.Store.PostWithdrawal(ctx, store.PostWithdrawal{
-		ID: row.ID, Preimage: payment.Preimage, FeeMsat: payment.FeeMsat,
+	posted, ok, err := a.Store.PostWithdrawal(ctx, store.PostWithdrawal{
+		ID: row.ID, Preimage: payment.Preimage, FeeMsat: payment.FeeMsat, MaxFeeMsat: payments.Msat(row.MaxFeeMsat),
 		PaymentIndex: int64(payment.Index), HTLCAttempts: payment.Attempts, Resolution: resolution,
 	})
 	if err != nil {
 		return workflows.WithdrawalState{}, err
 	}
-	if ok && int64(payment.FeeMsat) > row.MaxFeeMsat {
+	if !ok {
+		return a.LookAtWithdrawal(ctx, row.ID)
+	}
+	if int64(payment.FeeMsat) > row.MaxFeeMsat {
 		a.Alerts.Raise(ctx, AlertExcessFee, "the node paid more for routing than was allowed: the operator's loss",
 			"withdrawal", row.ID, "fee_msat", int64(payment.FeeMsat), "max_fee_msat", row.MaxFeeMsat)
 	}
 
-	return a.LookAtWithdrawal(ctx, row.ID)
+	return a.closedState(ctx, posted)
 }
 
 // impossible says what is wrong with a success that cannot be this

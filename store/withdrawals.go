@@ -46,8 +46,10 @@ var errSwapLost = errors.New("store: the row has moved on")
 type PostWithdrawal struct {
 	ID       string
 	Preimage [32]byte
-	// FeeMsat is what the node paid for routing, above the limit too.
-	FeeMsat payments.Msat
+	// FeeMsat is what the node paid for routing, above the limit too;
+	// MaxFeeMsat the limit that the row has.
+	FeeMsat    payments.Msat
+	MaxFeeMsat payments.Msat
 	// PaymentIndex and HTLCAttempts are the node's record.
 	PaymentIndex int64
 	HTLCAttempts int
@@ -61,11 +63,7 @@ type PostWithdrawal struct {
 // review). A fee above the limit is paid by the operator.
 func (s *Store) PostWithdrawal(ctx context.Context, post PostWithdrawal) (row db.Withdrawal, ok bool, err error) {
 	err = s.InTx(ctx, func(tx pgx.Tx, q *db.Queries) (err error) {
-		open, err := q.GetWithdrawal(ctx, post.ID)
-		if err != nil {
-			return fmt.Errorf("read %s: %w", post.ID, err)
-		}
-		paid := min(int64(post.FeeMsat), open.MaxFeeMsat)
+		paid := int64(min(post.FeeMsat, post.MaxFeeMsat))
 		index := &post.PaymentIndex
 		row, err = q.SucceedWithdrawal(ctx, db.SucceedWithdrawalParams{
 			ID: post.ID, Preimage: post.Preimage[:], FeeMsat: paid, PaymentIndex: index,
@@ -73,9 +71,6 @@ func (s *Store) PostWithdrawal(ctx context.Context, post PostWithdrawal) (row db
 		})
 		if err != nil {
 			return swap("post", post.ID, err)
-		}
-		if err := q.CloseSends(ctx, db.CloseSendsParams{ID: post.ID, Outcome: "succeeded"}); err != nil {
-			return fmt.Errorf("close the sends of %s: %w", post.ID, err)
 		}
 		if err := applied(ctx, q, post.Resolution, "posted"); err != nil {
 			return err
@@ -149,9 +144,6 @@ func (s *Store) VoidWithdrawal(ctx context.Context, void VoidWithdrawal) (row db
 		})
 		if err != nil {
 			return swap("void", void.ID, err)
-		}
-		if err := q.CloseSends(ctx, db.CloseSendsParams{ID: void.ID, Outcome: "failed"}); err != nil {
-			return fmt.Errorf("close the sends of %s: %w", void.ID, err)
 		}
 		if err := unclaim(ctx, q, row); err != nil {
 			return err

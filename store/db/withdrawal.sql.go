@@ -121,21 +121,6 @@ func (q *Queries) CloseResolution(ctx context.Context, arg CloseResolutionParams
 	return result.RowsAffected(), nil
 }
 
-const closeSends = `-- name: CloseSends :exec
-UPDATE withdrawal_send s SET ended_at = now(), outcome = $1::text
-WHERE s.withdrawal_id = $2 AND s.ended_at IS NULL
-`
-
-type CloseSendsParams struct {
-	Outcome string
-	ID      string
-}
-
-func (q *Queries) CloseSends(ctx context.Context, arg CloseSendsParams) error {
-	_, err := q.db.Exec(ctx, closeSends, arg.Outcome, arg.ID)
-	return err
-}
-
 const countOpenWithdrawals = `-- name: CountOpenWithdrawals :many
 SELECT status, count(*) AS withdrawals, count(review_reason) AS under_review,
     coalesce(extract(epoch FROM now() - min(coalesce(sent_at, created_at))), 0)::float8 AS oldest_s
@@ -222,6 +207,10 @@ func (q *Queries) EnterPayoutGate(ctx context.Context) error {
 }
 
 const failWithdrawal = `-- name: FailWithdrawal :one
+WITH closed AS (
+    UPDATE withdrawal_send s SET ended_at = now(), outcome = 'failed'
+    WHERE s.withdrawal_id = $4 AND s.ended_at IS NULL
+)
 UPDATE withdrawal w SET status = 'failed', failure_code = $1::text, completed_at = now(),
     payment_index = coalesce($2::bigint, w.payment_index),
     htlc_attempts = greatest(w.htlc_attempts, $3::int),
@@ -531,26 +520,21 @@ SELECT
     EXISTS (SELECT FROM stray_payment s WHERE s.payment_hash = $1 AND s.state = 'open') AS stray,
     EXISTS (SELECT FROM node n WHERE n.pubkey = $2::text) AS own_node,
     (payouts_frozen($3::text, $4::text) IS NOT NULL)::boolean AS frozen,
-    coalesce(ws.open, 0)::bigint AS workspace_open, coalesce(ws.open_msat, 0)::bigint AS workspace_open_msat,
-    coalesce(ws.daily_msat, 0)::bigint AS workspace_daily_msat,
-    coalesce(nd.open, 0)::bigint AS node_open, coalesce(nd.open_msat, 0)::bigint AS node_open_msat,
-    coalesce(nd.daily_msat, 0)::bigint AS node_daily_msat
+    wo.open AS workspace_open, wo.open_msat AS workspace_open_msat, wd.daily_msat AS workspace_daily_msat,
+    no.open AS node_open, no.open_msat AS node_open_msat, nd.daily_msat AS node_daily_msat
 FROM (
-    SELECT
-        (SELECT count(*) FROM withdrawal w WHERE w.workspace_id = $3::text
-            AND w.status IN ('held', 'sending', 'following')) AS open,
-        (SELECT sum(w.amount_msat + w.max_fee_msat) FROM withdrawal w WHERE w.workspace_id = $3::text
-            AND w.status IN ('held', 'sending', 'following')) AS open_msat,
-        (SELECT sum(w.amount_msat) FROM withdrawal w WHERE w.workspace_id = $3::text
-            AND w.status <> 'failed' AND w.created_at > now() - interval '24 hours') AS daily_msat
-) ws, (
-    SELECT
-        (SELECT count(*) FROM withdrawal w WHERE w.node = $4::text AND w.kind = 'lightning'
-            AND w.status IN ('held', 'sending', 'following')) AS open,
-        (SELECT sum(w.amount_msat + w.max_fee_msat) FROM withdrawal w WHERE w.node = $4::text
-            AND w.kind = 'lightning' AND w.status IN ('held', 'sending', 'following')) AS open_msat,
-        (SELECT sum(w.amount_msat) FROM withdrawal w WHERE w.node = $4::text AND w.kind = 'lightning'
-            AND w.status <> 'failed' AND w.created_at > now() - interval '24 hours') AS daily_msat
+    SELECT count(*) AS open, coalesce(sum(w.amount_msat + w.max_fee_msat), 0)::bigint AS open_msat FROM withdrawal w
+    WHERE w.workspace_id = $3::text AND w.status IN ('held', 'sending', 'following')
+) wo, (
+    SELECT coalesce(sum(w.amount_msat), 0)::bigint AS daily_msat FROM withdrawal w
+    WHERE w.workspace_id = $3::text AND w.status <> 'failed' AND w.created_at > now() - interval '24 hours'
+) wd, (
+    SELECT count(*) AS open, coalesce(sum(w.amount_msat + w.max_fee_msat), 0)::bigint AS open_msat FROM withdrawal w
+    WHERE w.node = $4::text AND w.kind = 'lightning' AND w.status IN ('held', 'sending', 'following')
+) no, (
+    SELECT coalesce(sum(w.amount_msat), 0)::bigint AS daily_msat FROM withdrawal w
+    WHERE w.node = $4::text AND w.kind = 'lightning' AND w.status <> 'failed'
+        AND w.created_at > now() - interval '24 hours'
 ) nd
 `
 
@@ -939,6 +923,10 @@ func (q *Queries) ReviewWithdrawal(ctx context.Context, arg ReviewWithdrawalPara
 }
 
 const succeedWithdrawal = `-- name: SucceedWithdrawal :one
+WITH closed AS (
+    UPDATE withdrawal_send s SET ended_at = now(), outcome = 'succeeded'
+    WHERE s.withdrawal_id = $5 AND s.ended_at IS NULL
+)
 UPDATE withdrawal w SET status = 'succeeded', preimage = $1::bytea, fee_msat = $2,
     payment_index = coalesce($3::bigint, w.payment_index),
     htlc_attempts = greatest(w.htlc_attempts, $4::int),

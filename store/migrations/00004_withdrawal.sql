@@ -58,12 +58,14 @@ CREATE UNIQUE INDEX withdrawal_hash ON withdrawal (payment_hash) WHERE status <>
 CREATE INDEX withdrawal_hash_failed ON withdrawal (payment_hash, id DESC) WHERE status = 'failed';
 CREATE INDEX withdrawal_list ON withdrawal (workspace_id, id DESC);
 CREATE INDEX withdrawal_external ON withdrawal (workspace_id, external_id, id DESC) WHERE external_id IS NOT NULL;
-CREATE INDEX withdrawal_open ON withdrawal (workspace_id, node) INCLUDE (amount_msat, max_fee_msat)
+CREATE INDEX withdrawal_open ON withdrawal (workspace_id) INCLUDE (amount_msat, max_fee_msat)
     WHERE status IN ('held', 'sending', 'following');
 CREATE INDEX withdrawal_next_check ON withdrawal (next_check_at) WHERE next_check_at IS NOT NULL;
 -- For the volume of the last 24 hours.
-CREATE INDEX withdrawal_volume ON withdrawal (created_at) INCLUDE (workspace_id, node, kind, amount_msat)
+CREATE INDEX withdrawal_workspace_volume ON withdrawal (workspace_id, created_at) INCLUDE (amount_msat)
     WHERE status <> 'failed';
+CREATE INDEX withdrawal_node_volume ON withdrawal (node, created_at) INCLUDE (amount_msat)
+    WHERE status <> 'failed' AND kind = 'lightning';
 
 -- A send row is a licence for one SendPayment, taken by whoever inserts it.
 -- After its deadline nobody calls any more.
@@ -168,18 +170,23 @@ ALTER TABLE node
 
 -- Why payouts of a workspace from a node are stopped; null where they are not.
 -- A payment that nothing explains may be somebody else's with the node's keys.
+-- In plpgsql, which keeps its plans; a function in SQL is planned at each call.
 -- +goose StatementBegin
-CREATE FUNCTION payouts_frozen(workspace_id text, node_name text) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT why FROM (
-        SELECT 'frozen ' || f.scope AS why FROM payout_freeze f
-        WHERE f.frozen AND f.scope IN ('all', 'node/' || node_name, workspace_id)
-        UNION ALL
-        SELECT 'regressed' FROM node n WHERE n.name = node_name AND n.regressed_at IS NOT NULL
-        UNION ALL
-        SELECT 'unexplained payment' FROM stray_payment s
-        WHERE s.node = node_name AND s.state = 'open' AND s.withdrawal_id IS NULL
-    ) reasons LIMIT 1
-$$;
+CREATE FUNCTION payouts_frozen(workspace text, node_name text) RETURNS text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    why text;
+BEGIN
+    SELECT 'frozen ' || f.scope INTO why FROM payout_freeze f
+        WHERE f.frozen AND f.scope IN ('all', 'node/' || node_name, workspace) LIMIT 1;
+    IF why IS NULL THEN
+        SELECT 'regressed' INTO why FROM node n WHERE n.name = node_name AND n.regressed_at IS NOT NULL;
+    END IF;
+    IF why IS NULL THEN
+        SELECT 'unexplained payment' INTO why FROM stray_payment s
+            WHERE s.node = node_name AND s.state = 'open' AND s.withdrawal_id IS NULL LIMIT 1;
+    END IF;
+    RETURN why;
+END $$;
 -- +goose StatementEnd
 
 -- Post and void exclude each other, whatever the code does.

@@ -21,26 +21,21 @@ SELECT
     EXISTS (SELECT FROM stray_payment s WHERE s.payment_hash = @payment_hash AND s.state = 'open') AS stray,
     EXISTS (SELECT FROM node n WHERE n.pubkey = @destination::text) AS own_node,
     (payouts_frozen(@workspace_id::text, @node::text) IS NOT NULL)::boolean AS frozen,
-    coalesce(ws.open, 0)::bigint AS workspace_open, coalesce(ws.open_msat, 0)::bigint AS workspace_open_msat,
-    coalesce(ws.daily_msat, 0)::bigint AS workspace_daily_msat,
-    coalesce(nd.open, 0)::bigint AS node_open, coalesce(nd.open_msat, 0)::bigint AS node_open_msat,
-    coalesce(nd.daily_msat, 0)::bigint AS node_daily_msat
+    wo.open AS workspace_open, wo.open_msat AS workspace_open_msat, wd.daily_msat AS workspace_daily_msat,
+    no.open AS node_open, no.open_msat AS node_open_msat, nd.daily_msat AS node_daily_msat
 FROM (
-    SELECT
-        (SELECT count(*) FROM withdrawal w WHERE w.workspace_id = @workspace_id::text
-            AND w.status IN ('held', 'sending', 'following')) AS open,
-        (SELECT sum(w.amount_msat + w.max_fee_msat) FROM withdrawal w WHERE w.workspace_id = @workspace_id::text
-            AND w.status IN ('held', 'sending', 'following')) AS open_msat,
-        (SELECT sum(w.amount_msat) FROM withdrawal w WHERE w.workspace_id = @workspace_id::text
-            AND w.status <> 'failed' AND w.created_at > now() - interval '24 hours') AS daily_msat
-) ws, (
-    SELECT
-        (SELECT count(*) FROM withdrawal w WHERE w.node = @node::text AND w.kind = 'lightning'
-            AND w.status IN ('held', 'sending', 'following')) AS open,
-        (SELECT sum(w.amount_msat + w.max_fee_msat) FROM withdrawal w WHERE w.node = @node::text
-            AND w.kind = 'lightning' AND w.status IN ('held', 'sending', 'following')) AS open_msat,
-        (SELECT sum(w.amount_msat) FROM withdrawal w WHERE w.node = @node::text AND w.kind = 'lightning'
-            AND w.status <> 'failed' AND w.created_at > now() - interval '24 hours') AS daily_msat
+    SELECT count(*) AS open, coalesce(sum(w.amount_msat + w.max_fee_msat), 0)::bigint AS open_msat FROM withdrawal w
+    WHERE w.workspace_id = @workspace_id::text AND w.status IN ('held', 'sending', 'following')
+) wo, (
+    SELECT coalesce(sum(w.amount_msat), 0)::bigint AS daily_msat FROM withdrawal w
+    WHERE w.workspace_id = @workspace_id::text AND w.status <> 'failed' AND w.created_at > now() - interval '24 hours'
+) wd, (
+    SELECT count(*) AS open, coalesce(sum(w.amount_msat + w.max_fee_msat), 0)::bigint AS open_msat FROM withdrawal w
+    WHERE w.node = @node::text AND w.kind = 'lightning' AND w.status IN ('held', 'sending', 'following')
+) no, (
+    SELECT coalesce(sum(w.amount_msat), 0)::bigint AS daily_msat FROM withdrawal w
+    WHERE w.node = @node::text AND w.kind = 'lightning' AND w.status <> 'failed'
+        AND w.created_at > now() - interval '24 hours'
 ) nd;
 
 -- ClaimCharge takes a charge of ours for a book transfer: the whole bolt11
@@ -146,6 +141,10 @@ WHERE w.id = @id AND w.review_reason IS NOT NULL;
 -- SucceedWithdrawal is the compare-and-swap to succeeded. Under review only an
 -- operator's resolution may.
 -- name: SucceedWithdrawal :one
+WITH closed AS (
+    UPDATE withdrawal_send s SET ended_at = now(), outcome = 'succeeded'
+    WHERE s.withdrawal_id = @id AND s.ended_at IS NULL
+)
 UPDATE withdrawal w SET status = 'succeeded', preimage = @preimage::bytea, fee_msat = @fee_msat,
     payment_index = coalesce(sqlc.narg(payment_index)::bigint, w.payment_index),
     htlc_attempts = greatest(w.htlc_attempts, @htlc_attempts::int),
@@ -158,6 +157,10 @@ RETURNING *;
 -- send rows that was judged by, and not while its node has gone back in time.
 -- at_once is the void on the stream of the only send, which a freeze holds up.
 -- name: FailWithdrawal :one
+WITH closed AS (
+    UPDATE withdrawal_send s SET ended_at = now(), outcome = 'failed'
+    WHERE s.withdrawal_id = @id AND s.ended_at IS NULL
+)
 UPDATE withdrawal w SET status = 'failed', failure_code = @failure_code::text, completed_at = now(),
     payment_index = coalesce(sqlc.narg(payment_index)::bigint, w.payment_index),
     htlc_attempts = greatest(w.htlc_attempts, @htlc_attempts::int),
@@ -167,10 +170,6 @@ WHERE w.id = @id AND w.status IN ('held', 'sending', 'following') AND w.sends = 
     AND NOT EXISTS (SELECT FROM node n WHERE n.name = w.node AND n.regressed_at IS NOT NULL)
     AND (NOT @at_once::boolean OR payouts_frozen(w.workspace_id, w.node) IS NULL)
 RETURNING *;
-
--- name: CloseSends :exec
-UPDATE withdrawal_send s SET ended_at = now(), outcome = @outcome::text
-WHERE s.withdrawal_id = @id AND s.ended_at IS NULL;
 
 -- name: UnclaimCharge :one
 UPDATE charge SET settling_by = NULL WHERE id = @charge_id AND settling_by = @withdrawal_id::text
