@@ -127,9 +127,16 @@ func (c *client) requireBooks(t *testing.T, msat int64, transfers int) {
 // many state transitions it took.
 func (c *client) requireClosed(t *testing.T, id string) int64 {
 	t.Helper()
+
+	return c.requireEnded(t, "charge/"+id)
+}
+
+// requireEnded is requireClosed of any workflow.
+func (c *client) requireEnded(t *testing.T, workflowID string) int64 {
+	t.Helper()
 	var transitions int64
 	require.Eventually(t, func() bool {
-		run, err := c.Temporal.DescribeWorkflowExecution(t.Context(), "charge/"+id, "")
+		run, err := c.Temporal.DescribeWorkflowExecution(t.Context(), workflowID, "")
 		if err != nil {
 			return false
 		}
