@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -25,7 +26,15 @@ var shared struct {
 	err   error
 }
 
+// parallel is how many tests run at a time: they wait more than they compute,
+// some for minutes.
+const parallel = "4"
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", parallel); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	if shared.stack != nil {
 		shared.stack.Close()

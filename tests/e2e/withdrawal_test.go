@@ -340,59 +340,55 @@ func (c *client) settle(t *testing.T, preimage lightning.Preimage) {
 // long is far more than the 20 seconds for which a send is listened to.
 const long = 90 * time.Second
 
-// Its funds stay locked for as long as the recipient holds the payment.
-func TestWithdrawalThatIsHeld(t *testing.T) {
+// Funds stay locked for as long as the recipient holds the payment.
+func TestWithdrawalsThatAreHeld(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]func(*client, *testing.T, holding){
-		"settled":  (*client).heldSettled,
-		"canceled": (*client).heldCanceled,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := newClient(t)
-			c.fund(t, 100)
-			began := time.Now()
-			h := c.withdrawHeld(t, 50_000)
-			_, early, _ := c.call(t, "GET", "/v1/withdrawals/"+h.id+"?wait=1", "")
-			require.Equal(t, "in_flight", early["status"])
-			for time.Since(began) < long {
-				time.Sleep(min(10*time.Second, long-time.Since(began)))
-				require.Equal(t, "in_flight", c.withdrawal(t, h.id)["status"])
-				c.requireBalance(t, 45_000, 55_000)
-			}
-			withdrawal := c.withdrawal(t, h.id)
-			require.Nil(t, withdrawal["preimage"])
-			flight, _ := withdrawal["in_flight"].(object)
-			t.Logf("in flight: %v", flight)
-			require.EqualValues(t, 1, flight["sends"])
-			require.EqualValues(t, 1, flight["htlc_attempts"])
-			info, err := c.Net.Merchant.Lightning.GetInfo(t.Context(), &lnrpc.GetInfoRequest{})
-			require.NoError(t, err)
-			require.Greater(t, flight["htlc_expiry_height"], float64(info.BlockHeight))
-			require.WithinDuration(t, time.Now(), moment(t, flight, "checked_at"), time.Minute)
-			end(c, t, h)
-			t.Logf("%d state transitions", c.requireEnded(t, "withdrawal/"+h.id))
-			c.agrees(t)
-		})
+	c := newClient(t)
+	c.fund(t, 200)
+	began := time.Now()
+	settled, canceled := c.withdrawHeld(t, 50_000), c.withdrawHeld(t, 50_000)
+	_, early, _ := c.call(t, "GET", "/v1/withdrawals/"+settled.id+"?wait=1", "")
+	require.Equal(t, "in_flight", early["status"])
+	for time.Since(began) < long {
+		time.Sleep(min(10*time.Second, long-time.Since(began)))
+		c.requireBalance(t, 90_000, 110_000)
 	}
-}
+	for _, h := range []holding{settled, canceled} {
+		c.requireInFlight(t, h)
+	}
 
-func (c *client) heldSettled(t *testing.T, h holding) {
 	settles := time.Now()
-	c.settle(t, h.preimage)
-	withdrawal := c.overAs(t, h.id, 15*time.Second, "")
+	c.settle(t, settled.preimage)
+	withdrawal := c.overAs(t, settled.id, 15*time.Second, "")
 	t.Logf("succeeded %s after the recipient took it", moment(t, withdrawal, "completed_at").Sub(settles))
-	requirePreimage(t, withdrawal)
-	c.requireBalance(t, 50_000, 0)
+	c.requireBalance(t, 95_000, 55_000)
+
+	// To conclude from a failure takes two readings, 15 seconds apart. After
+	// the 60 seconds in which lnd makes attempts, the end of the last is a
+	// timeout to it, whatever the recipient says (routing/payment_lifecycle.go,
+	// checkContext).
+	cancels := time.Now()
+	require.NoError(t, c.Net.CancelHoldInvoice(t.Context(), canceled.hash))
+	withdrawal = c.overAs(t, canceled.id, time.Minute, payments.FailureTimeout)
+	t.Logf("failed %s after the recipient canceled", moment(t, withdrawal, "completed_at").Sub(cancels))
+	c.requireBalance(t, 150_000, 0)
+	for _, h := range []holding{settled, canceled} {
+		t.Logf("%d state transitions", c.requireEnded(t, "withdrawal/"+h.id))
+	}
+	c.agrees(t)
 }
 
-// heldCanceled waits for two readings, 15 seconds apart. After the 60 seconds
-// in which lnd makes attempts, their end is a timeout to it, whatever the
-// recipient says (routing/payment_lifecycle.go, checkContext).
-func (c *client) heldCanceled(t *testing.T, h holding) {
-	cancels := time.Now()
-	require.NoError(t, c.Net.CancelHoldInvoice(t.Context(), h.hash))
-	withdrawal := c.overAs(t, h.id, time.Minute, payments.FailureTimeout)
-	t.Logf("failed %s after the recipient canceled", moment(t, withdrawal, "completed_at").Sub(cancels))
-	c.requireBalance(t, 100_000, 0)
+// requireInFlight checks what a client can see of a payment that is held.
+func (c *client) requireInFlight(t *testing.T, h holding) {
+	t.Helper()
+	withdrawal := c.withdrawal(t, h.id)
+	require.Equal(t, "in_flight", withdrawal["status"])
+	require.Nil(t, withdrawal["preimage"])
+	flight, _ := withdrawal["in_flight"].(object)
+	require.EqualValues(t, 1, flight["sends"])
+	require.EqualValues(t, 1, flight["htlc_attempts"])
+	info, err := c.Net.Merchant.Lightning.GetInfo(t.Context(), &lnrpc.GetInfoRequest{})
+	require.NoError(t, err)
+	require.Greater(t, flight["htlc_expiry_height"], float64(info.BlockHeight))
+	require.WithinDuration(t, time.Now(), moment(t, flight, "checked_at"), time.Minute)
 }
