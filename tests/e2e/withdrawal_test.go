@@ -182,7 +182,7 @@ func (c *client) credit(t *testing.T, amount payments.Msat) {
 	t.Helper()
 	require.NoError(t, c.Store.InTx(t.Context(), func(tx pgx.Tx, _ *db.Queries) error {
 		_, err := ledger.Post(t.Context(), tx, []ledger.Entry{{
-			WorkspaceID: c.workspaceID, Kind: ledger.KindChargeSettled, Ref: "given by " + t.Name(),
+			WorkspaceID: c.workspaceID, Kind: ledger.KindChargeSettled, Ref: "given to " + c.workspaceID,
 			Debit: ledger.LightningClearing, Credit: ledger.Available, AmountMsat: amount,
 		}})
 
