@@ -32,6 +32,12 @@ func recorded() map[string]string {
 		"delivery-retried":        workflows.NameDelivery,
 		"node-watcher":            workflows.NameNodeWatcher,
 		"sweeper":                 workflows.NameSweeper,
+		"withdrawal-succeeded":    workflows.NameWithdrawal,
+		"withdrawal-failed":       workflows.NameWithdrawal,
+		"withdrawal-held":         workflows.NameWithdrawal,
+		"withdrawal-booked":       workflows.NameWithdrawal,
+		"withdrawal-refused":      workflows.NameWithdrawal,
+		"quote":                   workflows.NameQuote,
 	}
 }
 
@@ -57,6 +63,7 @@ func TestReplay(t *testing.T) {
 			require.NoError(t, replay(name, map[string]any{
 				workflows.NameCharge: workflows.Charge, workflows.NameDelivery: workflows.Delivery,
 				workflows.NameNodeWatcher: workflows.NodeWatcher, workflows.NameSweeper: workflows.Sweeper,
+				workflows.NameWithdrawal: workflows.Withdrawal, workflows.NameQuote: workflows.Quote,
 			}))
 		})
 	}
@@ -87,7 +94,7 @@ func secretsIn(text string) []string {
 	found := secretForms.FindAllString(text, -1)
 	for _, token := range secretToken.FindAllString(text, -1) {
 		// Ids of ours may be long when they stand together.
-		if !strings.Contains(token, "ch_") && !strings.Contains(token, "dlv_") {
+		if !strings.Contains(token, "ch_") && !strings.Contains(token, "dlv_") && !strings.Contains(token, "wd_") {
 			found = append(found, token)
 		}
 	}
@@ -112,18 +119,23 @@ func TestHistoriesHoldNoSecrets(t *testing.T) {
 				require.True(t, utf8.Valid(data), "bytes that are no text: %q", data)
 				payloads.Write(append(data, '\n'))
 			}
-			require.Empty(t, secretsIn(withoutPaymentHash(payloads.String())))
+			require.Empty(t, secretsIn(withoutPublic(payloads.String())))
 		})
 	}
 }
 
-// paymentHash finds the charge's hash where the state says it. It is public (the
-// payer has it) and looks like a preimage.
-var paymentHash = regexp.MustCompile(`"PaymentHash":"([0-9a-f]{64})"`)
+// What is public and looks like a secret: the payment hash where the state says
+// it (the other side has it), and the invoice that a quote asks about.
+var (
+	paymentHash = regexp.MustCompile(`"PaymentHash":"([0-9a-f]{64})"`)
+	quotedOf    = regexp.MustCompile(`\{"Bolt11":"(lnbcrt[0-9a-z]+)","AmountMsat":[0-9]+\}`)
+)
 
-func withoutPaymentHash(text string) string {
-	if match := paymentHash.FindStringSubmatch(text); match != nil {
-		return strings.ReplaceAll(text, match[1], "")
+func withoutPublic(text string) string {
+	for _, public := range []*regexp.Regexp{paymentHash, quotedOf} {
+		if match := public.FindStringSubmatch(text); match != nil {
+			text = strings.ReplaceAll(text, match[1], "")
+		}
 	}
 
 	return text

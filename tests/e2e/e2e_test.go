@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -25,7 +26,15 @@ var shared struct {
 	err   error
 }
 
+// parallel is how many tests run at a time: they wait more than they compute,
+// some for minutes.
+const parallel = "4"
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", parallel); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	if shared.stack != nil {
 		shared.stack.Close()
@@ -127,9 +136,16 @@ func (c *client) requireBooks(t *testing.T, msat int64, transfers int) {
 // many state transitions it took.
 func (c *client) requireClosed(t *testing.T, id string) int64 {
 	t.Helper()
+
+	return c.requireEnded(t, "charge/"+id)
+}
+
+// requireEnded is requireClosed of any workflow.
+func (c *client) requireEnded(t *testing.T, workflowID string) int64 {
+	t.Helper()
 	var transitions int64
 	require.Eventually(t, func() bool {
-		run, err := c.Temporal.DescribeWorkflowExecution(t.Context(), "charge/"+id, "")
+		run, err := c.Temporal.DescribeWorkflowExecution(t.Context(), workflowID, "")
 		if err != nil {
 			return false
 		}

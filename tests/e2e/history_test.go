@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,10 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/temporalproto"
+	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/payments"
@@ -30,7 +33,7 @@ const (
 	replayDir = "../../workflows/testdata/replay"
 )
 
-// TestHistories leads charges through their lives on the real stack and reads
+// TestHistories leads charges and withdrawals through their lives on the real stack and reads
 // the histories that they leave: none holds a secret. They are what
 // workflows.TestReplay replays; record them anew by LNTPAY_RECORD_HISTORIES=1.
 func TestHistories(t *testing.T) {
@@ -44,6 +47,12 @@ func TestHistories(t *testing.T) {
 		"delivery-retried":        (*client).liveRetried,
 		"node-watcher":            (*client).liveWatcher,
 		"sweeper":                 (*client).liveSweeper,
+		"withdrawal-succeeded":    (*client).liveWithdrawn,
+		"withdrawal-failed":       (*client).liveWithdrawalFailed,
+		"withdrawal-held":         (*client).liveWithdrawalHeld,
+		"withdrawal-booked":       (*client).liveBooked,
+		"withdrawal-refused":      (*client).liveWithdrawalRefused,
+		"quote":                   (*client).liveQuote,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -109,6 +118,88 @@ func (c *client) liveWatcher(t *testing.T) string { return c.busy(t, "node-watch
 
 func (c *client) liveSweeper(t *testing.T) string { return c.busy(t, "sweeper/") }
 
+// liveWithdrawn has a healthy endpoint.
+func (c *client) liveWithdrawn(t *testing.T) string {
+	c.fund(t, 100)
+	url, got := receive(t)
+	c.subscribe(t, url)
+	id := text(c.withdraw(t, c.payable(t, 10_000), ""), "id")
+	c.overAs(t, id, 20*time.Second, "")
+	next(t, got)
+
+	return c.ended(t, "withdrawal/"+id)
+}
+
+func (c *client) liveWithdrawalFailed(t *testing.T) string {
+	c.fund(t, 100)
+	id := text(c.withdraw(t, stranger(t, &chaincfg.RegressionNetParams, 10_000), ""), "id")
+	c.overAs(t, id, 20*time.Second, payments.FailureNoRoute)
+
+	return c.ended(t, "withdrawal/"+id)
+}
+
+// liveWithdrawalHeld is longer in flight than a send is listened to.
+func (c *client) liveWithdrawalHeld(t *testing.T) string {
+	c.fund(t, 100)
+	h := c.withdrawHeld(t, 10_000)
+	require.Eventually(t, func() bool {
+		flight, _ := c.withdrawal(t, h.id)["in_flight"].(object)
+
+		return flight["checked_at"] != nil
+	}, time.Minute, time.Second, "nobody follows")
+	c.settle(t, h.preimage)
+	c.overAs(t, h.id, 20*time.Second, "")
+
+	return c.ended(t, "withdrawal/"+h.id)
+}
+
+func (c *client) liveBooked(t *testing.T) string {
+	c.fund(t, 100)
+	id := text(c.withdraw(t, text(newClient(t).charge(t, 10, ""), "bolt11"), ""), "id")
+	c.overAs(t, id, 20*time.Second, "")
+
+	return c.ended(t, "withdrawal/"+id)
+}
+
+// liveWithdrawalRefused finds the run by its workspace: what is refused has no
+// id that a client would see.
+func (c *client) liveWithdrawalRefused(t *testing.T) string {
+	c.refused(t, c.payable(t, 10_000), "", http.StatusUnprocessableEntity, payments.CodeInsufficientBalance)
+	var id string
+	require.NoError(t, c.Store.Pool.QueryRow(t.Context(),
+		"SELECT resource_id FROM claim WHERE workspace_id = $1", c.workspaceID).Scan(&id))
+
+	return c.ended(t, "withdrawal/"+id)
+}
+
+// liveQuote finds the run by its invoice, which is all that it holds.
+func (c *client) liveQuote(t *testing.T) (workflowID string) {
+	c.fund(t, 100)
+	bolt11 := c.payable(t, 10_000)
+	status, quote, _ := c.call(t, "POST", "/v1/withdrawals/quote", fmt.Sprintf(`{"bolt11":%q}`, bolt11))
+	require.Equal(t, http.StatusOK, status, quote)
+	require.EqualValues(t, 0, quote["estimated_fee_msat"])
+	require.Equal(t, true, quote["sufficient"])
+	require.Eventually(t, func() bool {
+		found, err := c.Temporal.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{
+			Query: "WorkflowType = 'Quote' AND ExecutionStatus = 'Completed'",
+		})
+		if err != nil {
+			return false
+		}
+		for _, run := range found.GetExecutions() {
+			raw, err := temporalproto.CustomJSONMarshalOptions{}.Marshal(c.history(t, run.GetExecution().GetWorkflowId()))
+			if err == nil && bytes.Contains(payloads(t, raw), []byte(bolt11)) {
+				workflowID = run.GetExecution().GetWorkflowId()
+			}
+		}
+
+		return workflowID != ""
+	}, 20*time.Second, 200*time.Millisecond)
+
+	return workflowID
+}
+
 // busy waits until a workflow of the node, which never ends, has begun.
 func (c *client) busy(t *testing.T, prefix string) string {
 	t.Helper()
@@ -160,7 +251,7 @@ func (c *client) fileSecrets(t *testing.T) (*lightning.KeyRing, [][]byte) {
 		if s.keys, s.err = lightning.LoadKeyRing(env.PreimageKeyFile, nil); s.err != nil {
 			return
 		}
-		for _, path := range []string{env.PreimageKeyFile, env.SecretsKeyFile, env.Node.MacaroonFile} {
+		for _, path := range []string{env.PreimageKeyFile, env.SecretsKeyFile, env.Node.MacaroonFile, env.Node.SpendMacaroonFile} {
 			content, err := os.ReadFile(path)
 			if err != nil {
 				s.err = err
@@ -187,6 +278,7 @@ func (c *client) holdsNoSecret(t *testing.T, history *historypb.History) {
 	seen := bytes.Join([][]byte{raw, payloads(t, raw)}, []byte("\n"))
 	keys, secrets := c.fileSecrets(t)
 	secrets = append([][]byte{[]byte(c.key), []byte("whsec_")}, secrets...)
+	secrets = append(secrets, c.proofs(t)...)
 	rows, err := c.Store.Pool.Query(t.Context(), "SELECT id, node, key_id, coalesce(bolt11, 'none of it') FROM charge")
 	require.NoError(t, err)
 	defer rows.Close()
@@ -206,6 +298,26 @@ func (c *client) holdsNoSecret(t *testing.T, history *historypb.History) {
 			require.False(t, bytes.Contains(seen, form), "a secret is in the history")
 		}
 	}
+}
+
+// proofs are the preimages and the invoices of all withdrawals.
+func (c *client) proofs(t *testing.T) (all [][]byte) {
+	t.Helper()
+	rows, err := c.Store.Pool.Query(t.Context(), "SELECT bolt11, preimage FROM withdrawal")
+	require.NoError(t, err)
+	defer rows.Close()
+	for rows.Next() {
+		var bolt11 string
+		var preimage []byte
+		require.NoError(t, rows.Scan(&bolt11, &preimage))
+		all = append(all, []byte(bolt11))
+		if preimage != nil {
+			all = append(all, preimage)
+		}
+	}
+	require.NoError(t, rows.Err())
+
+	return all
 }
 
 // payloadData matches the data of a payload in a history's JSON.

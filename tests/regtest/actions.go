@@ -125,6 +125,30 @@ func (n *Net) WaitHeld(ctx context.Context, hash lightning.Hash) error {
 	})
 }
 
+// DropInvoice cancels an invoice of the payer and deletes it: its hash is one
+// that the payer does not know.
+func (n *Net) DropInvoice(ctx context.Context, hash lightning.Hash) error {
+	if err := n.CancelHoldInvoice(ctx, hash); err != nil {
+		return fmt.Errorf("cancel invoice: %w", err)
+	}
+	_, err := n.Payer.Lightning.DeleteCanceledInvoice(ctx, &lnrpc.DelCanceledInvoiceReq{
+		InvoiceHash: hash.String(),
+	})
+
+	return err
+}
+
+// MerchantPayments are all payments that the merchant knows of, failed and
+// unfinished ones too.
+func (n *Net) MerchantPayments(ctx context.Context) ([]*lnrpc.Payment, error) {
+	answer, err := n.Merchant.Lightning.ListPayments(ctx, &lnrpc.ListPaymentsRequest{IncludeIncomplete: true})
+	if err != nil {
+		return nil, fmt.Errorf("list payments: %w", err)
+	}
+
+	return answer.Payments, nil
+}
+
 // SettleHoldInvoice takes the payment of a hold invoice, once it has arrived.
 func (n *Net) SettleHoldInvoice(ctx context.Context, preimage lightning.Preimage) error {
 	ctx, cancel := context.WithTimeout(ctx, holdTimeout)
@@ -146,6 +170,9 @@ func (n *Net) CancelHoldInvoice(ctx context.Context, hash lightning.Hash) error 
 
 // StopMerchant ends the merchant's lnd in order, and waits.
 func (n *Net) StopMerchant(ctx context.Context) error { return n.Merchant.stop(ctx) }
+
+// KillMerchant ends the merchant's lnd at once, as a crash does.
+func (n *Net) KillMerchant(ctx context.Context) error { return n.Merchant.kill(ctx) }
 
 // StartMerchant starts it again at the same address, and waits until it is
 // synced and its channels are active.

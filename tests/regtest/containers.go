@@ -208,6 +208,22 @@ func (b *box) stop(ctx context.Context) error {
 	return b.container.Stop(ctx, &grace)
 }
 
+func (b *box) kill(ctx context.Context) error {
+	id := b.container.GetContainerID()
+	if _, err := b.docker.ContainerKill(ctx, id, client.ContainerKillOptions{Signal: "SIGKILL"}); err != nil {
+		return err
+	}
+
+	// It is started again only once it is gone.
+	return until(ctx, func() error {
+		if err := b.alive(ctx); !errors.Is(err, errGone) {
+			return errors.Join(errors.New("it still runs"), err)
+		}
+
+		return nil
+	})
+}
+
 func (b *box) pause(ctx context.Context) error {
 	_, err := b.docker.ContainerPause(ctx, b.container.GetContainerID(), client.ContainerPauseOptions{})
 

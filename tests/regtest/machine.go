@@ -49,6 +49,8 @@ type program struct {
 type machine interface {
 	// stop ends it in order and waits; its data stays.
 	stop(ctx context.Context) error
+	// kill ends it at once, as a crash does; its data stays.
+	kill(ctx context.Context) error
 	// start runs it again with the same data, arguments and ports.
 	start(ctx context.Context) error
 	// pause freezes it: its connections stay open and silent.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/lightningnetwork/lnd/lnrpc"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/lntpay/lntpay/deploy/devnet/tools"
 )
@@ -145,14 +144,15 @@ func (n *Net) start(ctx context.Context, binaries map[string]string) error {
 	if err := n.chain.run(ctx, n.host, address.Address); err != nil {
 		return err
 	}
-	both, bothCtx := errgroup.WithContext(ctx)
-	both.Go(func() error { return n.Mine(bothCtx, settleHeight) })
-	both.Go(func() (err error) {
-		n.Merchant, err = runLnd(ctx, n.host, binaries["lnd"], "merchant", n.dir, n.chain, n.merchantArgs()...)
-
+	if err := n.Mine(ctx, settleHeight); err != nil {
 		return err
-	})
-	if err := both.Wait(); err != nil {
+	}
+	// Not beside the mining: a wallet that hears of new blocks while it reads
+	// the first ones may miss one and is never synced ("failed to store sync
+	// information").
+	if n.Merchant, err = runLnd(
+		ctx, n.host, binaries["lnd"], "merchant", n.dir, n.chain, n.merchantArgs()...,
+	); err != nil {
 		return err
 	}
 

@@ -105,15 +105,23 @@ func (p *process) stop(ctx context.Context) error {
 	case <-time.After(stopGrace):
 	}
 
-	return p.kill()
-}
-
-// kill ends it at once. SIGKILL works on a paused process too.
-func (p *process) kill() error {
-	_ = p.cmd.Process.Kill()
-	<-p.done
+	p.end()
 
 	return nil
+}
+
+func (p *process) kill(context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.end()
+
+	return nil
+}
+
+// end needs the lock. SIGKILL works on a paused process too.
+func (p *process) end() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
 }
 
 func (p *process) pause(context.Context) error  { return p.cmd.Process.Signal(syscall.SIGSTOP) }
@@ -144,7 +152,7 @@ func (p *process) tail(context.Context) string {
 func (p *process) remove(context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_ = p.kill()
+	p.end()
 
 	return os.RemoveAll(p.at.dir)
 }

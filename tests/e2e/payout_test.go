@@ -1,0 +1,280 @@
+package e2e_test
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/btcsuite/btcd/btcec/v2/ecdsa"
+	"github.com/btcsuite/btcd/chaincfg"
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
+	"github.com/jackc/pgx/v5"
+	"github.com/lightningnetwork/lnd/lnrpc"
+	"github.com/lightningnetwork/lnd/lnwire"
+	"github.com/lightningnetwork/lnd/zpay32"
+	"github.com/stretchr/testify/require"
+
+	"github.com/lntpay/lntpay/ledger"
+	"github.com/lntpay/lntpay/lightning"
+	"github.com/lntpay/lntpay/payments"
+)
+
+// fund gives the workspace a balance by a charge that the payer pays.
+func (c *client) fund(t *testing.T, sats int) {
+	t.Helper()
+	charge := c.charge(t, sats, "")
+	c.pay(t, charge, 0)
+	require.Equal(t, "paid", c.await(t, text(charge, "id"))["status"])
+}
+
+// payable is an invoice of the payer for a withdrawal. An amount of 0 leaves
+// the amount open.
+func (c *client) payable(t *testing.T, amount payments.Msat) string {
+	t.Helper()
+	bolt11, err := c.Net.AddInvoice(t.Context(), amount, time.Hour)
+	require.NoError(t, err)
+
+	return bolt11
+}
+
+// held is an invoice of the payer that it neither takes nor refuses by itself.
+type held struct {
+	bolt11   string
+	preimage lightning.Preimage
+	hash     lightning.Hash
+}
+
+func (c *client) hold(t *testing.T, amount payments.Msat) held {
+	t.Helper()
+	var h held
+	_, _ = rand.Read(h.preimage[:])
+	h.hash = h.preimage.Hash()
+	var err error
+	h.bolt11, err = c.Net.AddHoldInvoice(t.Context(), h.hash, amount, time.Hour)
+	require.NoError(t, err)
+
+	return h
+}
+
+// stranger is an invoice of a node that nobody knows.
+func stranger(t *testing.T, params *chaincfg.Params, amount payments.Msat) string {
+	t.Helper()
+	key, err := btcec.NewPrivateKey()
+	require.NoError(t, err)
+	var preimage lightning.Preimage
+	_, _ = rand.Read(preimage[:])
+	features := lnwire.NewRawFeatureVector(lnwire.TLVOnionPayloadRequired, lnwire.PaymentAddrRequired, lnwire.MPPOptional)
+	invoice, err := zpay32.NewInvoice(params, preimage.Hash(), time.Now(), zpay32.Description("nobody's"),
+		zpay32.CLTVExpiry(80), zpay32.PaymentAddr(preimage.Hash()), zpay32.Amount(lnwire.MilliSatoshi(amount)),
+		zpay32.Features(lnwire.NewFeatureVector(features, lnwire.Features)))
+	require.NoError(t, err)
+	bolt11, err := invoice.Encode(zpay32.MessageSigner{SignCompact: func(message []byte) ([]byte, error) {
+		return ecdsa.SignCompact(key, chainhash.HashB(message), true), nil
+	}})
+	require.NoError(t, err)
+
+	return bolt11
+}
+
+// ask asks for a withdrawal, whatever becomes of it. As a client must, it
+// repeats what a server that is too busy has not answered.
+func (c *client) ask(t *testing.T, bolt11, extra string) (int, object) {
+	t.Helper()
+	key, body := rand.Text(), fmt.Sprintf(`{"bolt11":%q%s}`, bolt11, extra)
+	for range 20 {
+		status, answer, _ := c.call(t, "POST", "/v1/withdrawals", body, "Idempotency-Key", key)
+		if status != http.StatusServiceUnavailable {
+			return status, answer
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	require.Fail(t, "the service stays unavailable")
+
+	return 0, nil
+}
+
+// withdraw asks for one that is accepted.
+func (c *client) withdraw(t *testing.T, bolt11, extra string) object {
+	t.Helper()
+	status, withdrawal := c.ask(t, bolt11, extra)
+	require.Equal(t, http.StatusCreated, status, withdrawal)
+	require.Equal(t, "pending", withdrawal["status"])
+
+	return withdrawal
+}
+
+// refused asks for one that is not.
+func (c *client) refused(t *testing.T, bolt11, extra string, status int, code payments.Code) {
+	t.Helper()
+	got, problem := c.ask(t, bolt11, extra)
+	require.Equal(t, status, got, problem)
+	require.EqualValues(t, code, problem["code"])
+}
+
+func (c *client) withdrawal(t *testing.T, id string) object {
+	t.Helper()
+	status, withdrawal, _ := c.call(t, "GET", "/v1/withdrawals/"+id, "")
+	require.Equal(t, http.StatusOK, status, withdrawal)
+
+	return withdrawal
+}
+
+// over waits until a withdrawal has ended.
+func (c *client) over(t *testing.T, id string, within time.Duration) object {
+	t.Helper()
+	for deadline := time.Now().Add(within); ; {
+		wait := min(30, max(1, int(time.Until(deadline)/time.Second)))
+		status, withdrawal, _ := c.call(t, "GET", fmt.Sprintf("/v1/withdrawals/%s?wait=%d", id, wait), "")
+		require.Equal(t, http.StatusOK, status, withdrawal)
+		if withdrawal["completed_at"] != nil {
+			return withdrawal
+		}
+		require.True(t, time.Now().Before(deadline), "not over within %s: %v", within, withdrawal)
+	}
+}
+
+// overAs waits until a withdrawal has ended and checks how; code is "" for one
+// that must succeed.
+func (c *client) overAs(t *testing.T, id string, within time.Duration, code payments.FailureCode) object {
+	t.Helper()
+	withdrawal := c.over(t, id, within)
+	failure, _ := withdrawal["failure"].(object)
+	if code == "" {
+		require.Equal(t, "succeeded", withdrawal["status"], failure)
+		require.Nil(t, failure)
+	} else {
+		require.Equal(t, "failed", withdrawal["status"])
+		require.EqualValues(t, code, failure["code"])
+		require.Nil(t, withdrawal["preimage"])
+		require.EqualValues(t, 0, withdrawal["fee_msat"])
+	}
+	require.Equal(t, false, withdrawal["under_review"])
+
+	return withdrawal
+}
+
+// moment reads a time of the API.
+func moment(t *testing.T, o object, field string) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339Nano, text(o, field))
+	require.NoError(t, err)
+
+	return at
+}
+
+func (c *client) requireBalance(t *testing.T, available, locked int64) {
+	t.Helper()
+	_, balance, _ := c.call(t, "GET", "/v1/balance", "")
+	require.EqualValues(t, available, balance["available_msat"])
+	require.EqualValues(t, locked, balance["locked_msat"])
+	require.NoError(t, ledger.Verify(t.Context(), c.Store.Pool, c.workspaceID))
+}
+
+// transfers are the workspace's kinds and amounts, the oldest first.
+func (c *client) transfers(t *testing.T) []string {
+	t.Helper()
+	rows, err := ledger.Transfers(t.Context(), c.Store.Pool, ledger.TransferFilter{WorkspaceID: c.workspaceID, Limit: 100})
+	require.NoError(t, err)
+	seen := make([]string, len(rows))
+	for i, row := range rows {
+		seen[len(rows)-1-i] = fmt.Sprintf("%s %d", row.Kind, row.AmountMsat)
+	}
+
+	return seen
+}
+
+// events are the types of the workspace's events, in order.
+func (c *client) events(t *testing.T) []string {
+	t.Helper()
+	rows, err := c.Store.Pool.Query(t.Context(),
+		"SELECT type FROM event WHERE workspace_id = $1 ORDER BY sequence", c.workspaceID)
+	require.NoError(t, err)
+	types, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+
+	return types
+}
+
+// agrees holds what the API says of the workspace's withdrawals, all of which
+// must be over, against what the node says it paid.
+func (c *client) agrees(t *testing.T) {
+	t.Helper()
+	list, err := c.Net.MerchantPayments(t.Context())
+	require.NoError(t, err)
+	paid := map[string]*lnrpc.Payment{}
+	for _, payment := range list {
+		if payment.Status == lnrpc.Payment_SUCCEEDED {
+			require.NotContains(t, paid, payment.PaymentHash, "paid twice")
+			paid[payment.PaymentHash] = payment
+		}
+	}
+	// Every payment has its withdrawal, of whatever workspace: the rows are
+	// read after the payments, and written before them.
+	rows, err := c.Store.Pool.Query(t.Context(), `SELECT encode(payment_hash, 'hex') FROM withdrawal
+		WHERE kind = 'lightning' AND status <> 'failed'`)
+	require.NoError(t, err)
+	hashes, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	explained := map[string]bool{}
+	for _, hash := range hashes {
+		explained[hash] = true
+	}
+	for hash := range paid {
+		require.True(t, explained[hash], "the node paid %s and no withdrawal explains it", hash)
+	}
+	for _, withdrawal := range c.withdrawals(t) {
+		hash, id := text(withdrawal, "payment_hash"), text(withdrawal, "id")
+		payment := paid[hash]
+		var kind string
+		require.NoError(t, c.Store.Pool.QueryRow(t.Context(), "SELECT kind FROM withdrawal WHERE id = $1", id).Scan(&kind))
+		switch {
+		case withdrawal["status"] == "failed":
+			require.True(t, payment == nil || explained[hash], "%s failed, the node paid it", id)
+		case kind == "book":
+			require.Nil(t, payment, "%s was paid by the book", id)
+			require.EqualValues(t, 0, withdrawal["fee_msat"])
+		default:
+			require.NotNil(t, payment, "%s succeeded, the node did not pay it", id)
+			require.EqualValues(t, payment.ValueMsat, withdrawal["amount_msat"])
+			require.EqualValues(t, payment.FeeMsat, withdrawal["fee_msat"])
+			require.Equal(t, payment.PaymentPreimage, withdrawal["preimage"])
+		}
+		if withdrawal["status"] == "succeeded" {
+			requirePreimage(t, withdrawal)
+		}
+	}
+}
+
+// requirePreimage checks the proof of payment.
+func requirePreimage(t *testing.T, withdrawal object) {
+	t.Helper()
+	preimage, err := hex.DecodeString(text(withdrawal, "preimage"))
+	require.NoError(t, err)
+	hash := sha256.Sum256(preimage)
+	require.Equal(t, text(withdrawal, "payment_hash"), hex.EncodeToString(hash[:]))
+}
+
+// withdrawals are all of the workspace, which must be over, each as the list
+// and as its own page show it.
+func (c *client) withdrawals(t *testing.T) (all []object) {
+	t.Helper()
+	for after := ""; ; {
+		_, list, _ := c.call(t, "GET", "/v1/withdrawals?limit=100"+after, "")
+		page, _ := list["data"].([]any)
+		for _, item := range page {
+			withdrawal, _ := item.(object)
+			require.Contains(t, []any{"succeeded", "failed"}, withdrawal["status"])
+			require.Equal(t, c.withdrawal(t, text(withdrawal, "id")), withdrawal)
+			all = append(all, withdrawal)
+		}
+		if list["has_more"] != true {
+			return all
+		}
+		after = "&cursor=" + text(list, "next_cursor")
+	}
+}
