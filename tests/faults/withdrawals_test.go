@@ -122,7 +122,7 @@ func TestWithdrawals(t *testing.T) {
 	names := slices.Clone(kills)
 	random.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 	for _, name := range names {
-		pause(t, 3*moments, random)
+		pause(t, 5*moments, random)
 		p.awaitPost(t)
 		pause(t, underWay, random)
 		t.Logf("%s: %d of %d withdrawals are posted", time.Since(began).Round(time.Second), p.posted.Load(), cap(p.bills))
