@@ -78,6 +78,11 @@ func (b *bench) post(ctx context.Context) (charge, outcome) {
 
 // call makes one request of the API.
 func (b *bench) call(ctx context.Context, method, path, body string, answer any) (int, error) {
+	return b.callAs(ctx, method, path, "", body, answer)
+}
+
+// callAs is call with an Idempotency-Key, unless that is empty.
+func (b *bench) callAs(ctx context.Context, method, path, key, body string, answer any) (int, error) {
 	request, err := http.NewRequestWithContext(ctx, method, b.dev.APIURL+path, bytes.NewReader([]byte(body)))
 	if err != nil {
 		return 0, err
@@ -85,6 +90,9 @@ func (b *bench) call(ctx context.Context, method, path, body string, answer any)
 	request.Header.Set("Authorization", "Bearer "+b.key)
 	if body != "" {
 		request.Header.Set("Content-Type", "application/json")
+	}
+	if key != "" {
+		request.Header.Set("Idempotency-Key", key)
 	}
 	response, err := transport.Do(request)
 	if err != nil {

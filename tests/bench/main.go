@@ -33,18 +33,19 @@ type bench struct {
 }
 
 func main() {
+	only := flag.String("only", "", "one part: create, settle, withdraw or ledger (default: all)")
 	seconds := flag.Duration("for", 10*time.Second, "length of each load")
 	stateDir := flag.String("state-dir", "", "the stack's state folder (default: found from here)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *stateDir, *seconds); err != nil {
+	if err := run(ctx, *stateDir, *only, *seconds); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, stateDir string, seconds time.Duration) error {
+func run(ctx context.Context, stateDir, only string, seconds time.Duration) error {
 	dev, err := devnet.FindRunning(stateDir)
 	if err != nil {
 		return err
@@ -59,8 +60,14 @@ func run(ctx context.Context, stateDir string, seconds time.Duration) error {
 	}
 	defer b.temporal.Close()
 	fmt.Printf("%s, %d processors, %s, each load %s\n\n", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), runtime.Version(), seconds)
-	for _, part := range []func(context.Context) error{b.create, b.settle, b.ledger} {
-		if err := errors.Join(part(ctx), ctx.Err()); err != nil {
+	for _, part := range []struct {
+		name string
+		run  func(context.Context) error
+	}{{"create", b.create}, {"settle", b.settle}, {"withdraw", b.withdraw}, {"ledger", b.ledger}} {
+		if only != "" && only != part.name {
+			continue
+		}
+		if err := errors.Join(part.run(ctx), ctx.Err()); err != nil {
 			return err
 		}
 	}

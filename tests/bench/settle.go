@@ -45,14 +45,11 @@ func (b *bench) settle(ctx context.Context) error {
 		return err
 	}
 	defer stopReceiver()
-	var endpoint struct{ ID string }
-	if status, err := b.call(ctx, http.MethodPost, "/v1/webhooks/endpoints",
-		fmt.Sprintf(`{"url":%q,"events":["charge.paid"]}`, url), &endpoint); err != nil || status != http.StatusCreated {
-		return fmt.Errorf("create endpoint: status %d: %w", status, err)
+	remove, err := b.endpoint(ctx, url, "charge.paid")
+	if err != nil {
+		return err
 	}
-	defer func() {
-		_, _ = b.call(context.WithoutCancel(ctx), http.MethodDelete, "/v1/webhooks/endpoints/"+endpoint.ID, "", nil)
-	}()
+	defer remove()
 	if err := b.watch(ctx, clock); err != nil {
 		return err
 	}
@@ -64,7 +61,7 @@ func (b *bench) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	transitions, err := b.transitions(ctx, charges[0].ID)
+	transitions, err := b.transitions(ctx, "charge/"+charges[0].ID)
 	if err != nil {
 		return err
 	}
@@ -73,6 +70,20 @@ func (b *bench) settle(ctx context.Context) error {
 	fmt.Printf("a paid charge with one healthy endpoint: %d state transitions\n\n", transitions)
 
 	return nil
+}
+
+// endpoint has events of that type delivered to url until it is removed.
+func (b *bench) endpoint(ctx context.Context, url, eventType string) (remove func(), err error) {
+	var endpoint struct{ ID string }
+	status, err := b.call(ctx, http.MethodPost, "/v1/webhooks/endpoints",
+		fmt.Sprintf(`{"url":%q,"events":[%q]}`, url, eventType), &endpoint)
+	if err != nil || status != http.StatusCreated {
+		return nil, fmt.Errorf("create endpoint: status %d: %w", status, err)
+	}
+
+	return func() {
+		_, _ = b.call(context.WithoutCancel(ctx), http.MethodDelete, "/v1/webhooks/endpoints/"+endpoint.ID, "", nil)
+	}, nil
 }
 
 // receive serves a webhook receiver on loopback.
@@ -195,10 +206,10 @@ func (c *clockwork) delays(ctx context.Context, charges []charge) (*result, erro
 	return all, group.Wait()
 }
 
-// transitions counts the state transitions of a charge's closed workflow.
-func (b *bench) transitions(ctx context.Context, id string) (int64, error) {
+// transitions counts the state transitions of a workflow once it has closed.
+func (b *bench) transitions(ctx context.Context, workflowID string) (int64, error) {
 	for {
-		run, err := b.temporal.DescribeWorkflowExecution(ctx, "charge/"+id, "")
+		run, err := b.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
 		if err != nil {
 			return 0, err
 		}

@@ -29,17 +29,9 @@ func TestFaults(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs a whole stack and kills its processes for minutes, which -short leaves out")
 	}
-	seed := uint64(time.Now().UnixNano())
-	if text := os.Getenv("LNTPAY_FAULTS_SEED"); text != "" {
-		var err error
-		seed, err = strconv.ParseUint(text, 10, 64)
-		require.NoError(t, err)
-	}
-	t.Logf("LNTPAY_FAULTS_SEED=%d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-
+	random := seeded(t)
 	s := startStack(t)
-	w := newWorkspace(t, s)
+	w := newWorkspace(t, s, "charge.paid")
 	for _, name := range []string{"worker", "api", "temporal", "lnd_merchant", "postgres"} {
 		t.Run("kill "+name, func(t *testing.T) { killUnderLoad(t, s, w, random, name) })
 	}
@@ -48,6 +40,20 @@ func TestFaults(t *testing.T) {
 	t.Run("terminate singletons", func(t *testing.T) { terminateSingletons(t, s, w) })
 	t.Run("kill the supervisor", func(t *testing.T) { killSupervisor(t, s, w, random) })
 	t.Run("every event arrived", func(t *testing.T) { w.checkDeliveries(t, s) })
+}
+
+// seeded gives the random moments of a run.
+func seeded(t *testing.T) *rand.Rand {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	if text := os.Getenv("LNTPAY_FAULTS_SEED"); text != "" {
+		var err error
+		seed, err = strconv.ParseUint(text, 10, 64)
+		require.NoError(t, err)
+	}
+	t.Logf("LNTPAY_FAULTS_SEED=%d", seed)
+
+	return rand.New(rand.NewPCG(seed, 0))
 }
 
 // killUnderLoad kills one process at random moments while the load runs.

@@ -41,14 +41,15 @@ type workspace struct {
 	wrong []string
 }
 
-// newWorkspace uses the workspace that the stack made, with an endpoint.
-func newWorkspace(t *testing.T, s *stack) *workspace {
+// newWorkspace uses the workspace that the stack made, with an endpoint for
+// events of that type.
+func newWorkspace(t *testing.T, s *stack, eventType string) *workspace {
 	t.Helper()
 	w := &workspace{
 		client:   client{base: s.dev.APIURL, key: s.dev.APIKeys.Sandbox, http: http.Client{Timeout: 15 * time.Second}},
 		receiver: newReceiver(t), byKey: map[string]chargeObject{}, paidAt: map[string]time.Time{},
 	}
-	body := fmt.Appendf(nil, `{"url":%q,"events":["charge.paid"]}`, w.receiver.url)
+	body := fmt.Appendf(nil, `{"url":%q,"events":[%q]}`, w.receiver.url, eventType)
 	got, err := w.post(t.Context(), "/v1/webhooks/endpoints", uuid.NewString(), body)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusCreated, got.status, "%s", got.body)

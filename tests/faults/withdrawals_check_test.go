@@ -1,0 +1,205 @@
+package faults_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/lightningnetwork/lnd/lnrpc"
+	"github.com/stretchr/testify/require"
+)
+
+// entryObject is what we read of a transfer of any kind.
+type entryObject struct {
+	Kind           string
+	Ref            string
+	DebitAccount   string `json:"debit_account"`
+	CreditAccount  string `json:"credit_account"`
+	AmountMsat     int64  `json:"amount_msat"`
+	AvailableAfter int64  `json:"available_after_msat"`
+	LockedAfter    int64  `json:"locked_after_msat"`
+	Sequence       int64
+}
+
+// check compares what the API says of every withdrawal with both nodes, the
+// ledger and Postgres.
+func (p *payouts) check(t *testing.T, s *stack) {
+	t.Helper()
+	payments, received := paid(t, s), settled(t, s.dev.Lnd.Payer)
+	withdrawals := all[withdrawalObject](t, &p.w.client, "/v1/withdrawals")
+	require.Len(t, withdrawals, len(p.byKey), "withdrawals and keys")
+	require.Len(t, withdrawals, cap(p.bills))
+	out, outcomes := int64(0), map[string]int{}
+	explained := map[string]bool{}
+	for _, one := range withdrawals {
+		require.Equal(t, p.byKey[one.ExternalID].ID, one.ID, "two withdrawals for one key")
+		require.Equal(t, one, get[withdrawalObject](t, &p.w.client, "/v1/withdrawals/"+one.ID))
+		kind := p.kinds[one.ID]
+		explained[one.PaymentHash] = true
+		if !one.over() {
+			continue // It is abandoned: awaitEnd has seen all others end.
+		}
+		outcomes[fmt.Sprintf("%s: %s %s", kind, one.Status, one.Failure.Code)]++
+		p.checkOutcome(t, one, kind)
+		if kind == ownCharge {
+			require.NotContains(t, payments, one.PaymentHash, "%s was paid over Lightning too", one.ID)
+			continue
+		}
+		checkOnNodes(t, one, payments[one.PaymentHash], received)
+		if one.Status == "succeeded" {
+			out += one.AmountMsat + one.FeeMsat
+		}
+	}
+	for hash := range payments {
+		require.True(t, explained[hash], "the node has a payment %s of no withdrawal", hash)
+	}
+	for _, line := range slices.Sorted(maps.Keys(outcomes)) {
+		t.Logf("%d × %s", outcomes[line], line)
+	}
+	p.checkLedger(t, s, out)
+	p.checkRows(t, s)
+}
+
+// checkOutcome: kills may make a payment fail, but what cannot be paid never
+// succeeds.
+func (p *payouts) checkOutcome(t *testing.T, one withdrawalObject, kind kindOfBill) {
+	t.Helper()
+	require.False(t, one.UnderReview, one.ID)
+	switch kind {
+	case refusedOne, noRoute, sentBack:
+		require.Equal(t, "failed", one.Status, "%s, %s", one.ID, kind)
+	case ownCharge:
+		require.Equal(t, "succeeded", one.Status, "%s, %s", one.ID, kind)
+		require.Zero(t, one.FeeMsat)
+	case plain, amountless, takenLate:
+	}
+}
+
+// checkOnNodes: succeeded is one SUCCEEDED of equal amount and fee, which the
+// payee has; failed is no settled HTLC, and the payee has nothing.
+func checkOnNodes(t *testing.T, one withdrawalObject, payment *lnrpc.Payment, received map[string]int64) {
+	t.Helper()
+	settledMsat, settledFees := int64(0), int64(0)
+	for _, htlc := range payment.GetHtlcs() {
+		require.NotEqual(t, lnrpc.HTLCAttempt_IN_FLIGHT, htlc.Status, one.ID)
+		if htlc.Status == lnrpc.HTLCAttempt_SUCCEEDED {
+			settledMsat += htlc.Route.TotalAmtMsat - htlc.Route.TotalFeesMsat
+			settledFees += htlc.Route.TotalFeesMsat
+		}
+	}
+	if one.Status == "failed" {
+		if payment != nil { // None, if it was never sent.
+			require.Equal(t, lnrpc.Payment_FAILED, payment.Status, one.ID)
+		}
+		require.Zero(t, settledMsat, "%s failed and has a settled HTLC", one.ID)
+		require.NotContains(t, received, one.PaymentHash, "%s failed, its payee was paid", one.ID)
+		require.NotEmpty(t, one.Failure.Code, one.ID)
+
+		return
+	}
+	require.NotNil(t, payment, "%s succeeded, the node does not know", one.ID)
+	require.Equal(t, lnrpc.Payment_SUCCEEDED, payment.Status, one.ID)
+	require.Equal(t, one.AmountMsat, payment.ValueMsat, one.ID)
+	require.Equal(t, one.FeeMsat, payment.FeeMsat, one.ID)
+	require.Equal(t, one.Preimage, payment.PaymentPreimage, one.ID)
+	require.Equal(t, one.AmountMsat, settledMsat, "%s was paid more than once", one.ID)
+	require.Equal(t, one.FeeMsat, settledFees, one.ID)
+	require.Equal(t, one.AmountMsat, received[one.PaymentHash], "what the payee of %s got", one.ID)
+}
+
+// checkLedger: the balance is the sum of the transfers, nothing is locked and
+// was ever below zero, and the books agree with the nodes: what came in by
+// Lightning, less out.
+func (p *payouts) checkLedger(t *testing.T, s *stack, out int64) {
+	t.Helper()
+	balance := get[struct {
+		AvailableMsat int64 `json:"available_msat"`
+		LockedMsat    int64 `json:"locked_msat"`
+	}](t, &p.w.client, "/v1/balance")
+	transfers := all[entryObject](t, &p.w.client, "/v1/ledger/transfers")
+	slices.Reverse(transfers)
+	accounts, ends := map[string]int64{}, map[string]int{}
+	for i, transfer := range transfers {
+		require.EqualValues(t, i+1, transfer.Sequence)
+		require.Positive(t, transfer.AmountMsat)
+		accounts[transfer.DebitAccount] -= transfer.AmountMsat
+		accounts[transfer.CreditAccount] += transfer.AmountMsat
+		require.Equal(t, accounts["available"], transfer.AvailableAfter, "after transfer %d", transfer.Sequence)
+		require.Equal(t, accounts["locked"], transfer.LockedAfter, "after transfer %d", transfer.Sequence)
+		require.GreaterOrEqual(t, transfer.AvailableAfter, int64(0))
+		require.GreaterOrEqual(t, transfer.LockedAfter, int64(0))
+		switch transfer.Kind {
+		case "withdrawal_post", "withdrawal_void", "withdrawal_book":
+			ends[transfer.Ref]++
+		}
+	}
+	require.Equal(t, accounts["available"], balance.AvailableMsat)
+	require.Equal(t, accounts["locked"], balance.LockedMsat)
+	locked, sum := int64(0), int64(0)
+	for _, one := range p.abandoned {
+		locked += one.AmountMsat + one.MaxFeeMsat
+	}
+	require.Equal(t, locked, balance.LockedMsat, "what is locked is not that of withdrawals that are under way")
+	for _, amount := range accounts {
+		sum += amount
+	}
+	require.Zero(t, sum, "the sum of all transfers: %v", accounts)
+	in := int64(0)
+	for _, amount := range settled(t, s.dev.Lnd.Merchant) {
+		in += amount
+	}
+	require.Equal(t, in-out, balance.AvailableMsat+locked, "the balance is not what the nodes moved")
+	require.Zero(t, accounts["operator_loss"])
+	require.Zero(t, accounts["internal_clearing"])
+	require.Len(t, ends, len(p.byKey)-len(p.abandoned), "withdrawals that ended")
+	for id, n := range ends {
+		require.Equal(t, 1, n, "%s ended %d times", id, n)
+	}
+	t.Logf("%d transfers; %d msat in by Lightning, %d out, %d left", len(transfers), in, out, balance.AvailableMsat)
+}
+
+// checkRows: nothing is left to do, and each withdrawal told its end once.
+func (p *payouts) checkRows(t *testing.T, s *stack) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), s.dev.DatabaseURL)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(t.Context()) }()
+	var open int
+	require.NoError(t, conn.QueryRow(t.Context(),
+		`SELECT count(*) FROM withdrawal WHERE status NOT IN ('succeeded', 'failed')`).Scan(&open))
+	require.Len(t, p.abandoned, open, "withdrawals that are open")
+	for what, query := range map[string]string{
+		"payments without an owner":   `SELECT count(*) FROM stray_payment WHERE state = 'open'`,
+		"payments booked as losses":   `SELECT count(*) FROM stray_payment WHERE state = 'booked'`,
+		"nodes with frozen payouts":   `SELECT count(*) FROM node WHERE payouts_frozen('', name) IS NOT NULL`,
+		"sends that never ended":      `SELECT count(*) FROM withdrawal_send WHERE ended_at IS NULL`,
+		"charges that stayed claimed": `SELECT count(*) FROM charge WHERE settling_by IS NOT NULL AND status <> 'paid'`,
+	} {
+		var count int
+		require.NoError(t, conn.QueryRow(t.Context(), query).Scan(&count), what)
+		require.Zero(t, count, what)
+	}
+	rows, err := conn.Query(t.Context(), `SELECT sends, count(*) FROM withdrawal GROUP BY sends ORDER BY sends`)
+	require.NoError(t, err)
+	var sends, count int
+	_, err = pgx.ForEachRow(rows, []any{&sends, &count}, func() error {
+		t.Logf("%d withdrawals were sent %d times", count, sends)
+		return nil
+	})
+	require.NoError(t, err)
+	told := map[string]string{}
+	for i, event := range events(t, s) {
+		require.EqualValues(t, i+1, event.Sequence)
+		require.NotContains(t, told, event.ResourceID, "two events of %s", event.ResourceID)
+		told[event.ResourceID] = event.Type
+	}
+	for _, one := range all[withdrawalObject](t, &p.w.client, "/v1/withdrawals") {
+		if one.over() {
+			require.Equal(t, "withdrawal."+one.Status, told[one.ID], one.ID)
+		} else {
+			require.NotContains(t, told, one.ID)
+		}
+	}
+}
