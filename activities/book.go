@@ -31,7 +31,11 @@ func (a *Withdrawals) SettleByBook(ctx context.Context, id string) (workflows.Wi
 	if err != nil {
 		return workflows.WithdrawalState{}, fmt.Errorf("read %s: %w", *row.ChargeID, err)
 	}
-	if charge.SettlingBy == nil || *charge.SettlingBy != id || charge.Status != string(payments.ChargePending) {
+	// Paid under our claim: by its receipt, which may be credited before we ask
+	// the node.
+	status := payments.ChargeStatus(charge.Status)
+	if charge.SettlingBy == nil || *charge.SettlingBy != id ||
+		status != payments.ChargePending && status != payments.ChargePaid {
 		return a.review(ctx, id, "the charge "+charge.ID+" is "+charge.Status+" and not claimed by this book transfer")
 	}
 	settled, err := a.Charges.cancelInvoice(ctx, charge)
@@ -43,6 +47,9 @@ func (a *Withdrawals) SettleByBook(ctx context.Context, id string) (workflows.Wi
 	}
 	if settled {
 		return a.void(ctx, store.VoidWithdrawal{ID: id, Failure: payments.FailurePaidElsewhere})
+	}
+	if status != payments.ChargePending {
+		return a.review(ctx, id, "the charge "+charge.ID+" is "+charge.Status+", and the node canceled its invoice")
 	}
 	preimage, err := a.Charges.Keys.Derive(charge.KeyID, a.Store.Environment, charge.Node, charge.ID)
 	if err != nil {

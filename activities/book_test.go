@@ -100,6 +100,25 @@ func TestBookTransferLosesTheRace(t *testing.T) {
 	w.books(t, w.workspace, amount, 0)
 }
 
+// The receipt of the outside payer may be credited before the book transfer
+// asks the node: that is no riddle for an operator.
+func TestBookTransferFindsTheChargeCredited(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id, chargeID, payer := w.book(t)
+	w.receive(t, w.pay(t, chargeID, 0))
+	_, err := w.SettleCharge(t.Context(), chargeID)
+	require.NoError(t, err)
+	require.Equal(t, payments.ChargePaid, w.status(t, chargeID))
+	require.NotNil(t, w.row(t, chargeID).SettlingBy)
+	w.settleByBook(t, id)
+	w.failed(t, id, payments.FailurePaidElsewhere)
+	require.Nil(t, w.row(t, chargeID).SettlingBy)
+	w.books(t, payer, amount, 0)
+	w.books(t, w.workspace, amount, 0)
+	require.Equal(t, []string{"charge.paid"}, w.events(t, chargeID))
+}
+
 // While a book transfer is settling a charge, nobody else ends it.
 func TestClaimedChargeIsLeftAlone(t *testing.T) {
 	t.Parallel()

@@ -140,13 +140,21 @@ func (n *Net) DropInvoice(ctx context.Context, hash lightning.Hash) error {
 
 // MerchantPayments are all payments that the merchant knows of, failed and
 // unfinished ones too.
-func (n *Net) MerchantPayments(ctx context.Context) ([]*lnrpc.Payment, error) {
-	answer, err := n.Merchant.Lightning.ListPayments(ctx, &lnrpc.ListPaymentsRequest{IncludeIncomplete: true})
-	if err != nil {
-		return nil, fmt.Errorf("list payments: %w", err)
+func (n *Net) MerchantPayments(ctx context.Context) (all []*lnrpc.Payment, err error) {
+	const size = 500
+	for after := uint64(0); ; {
+		answer, err := n.Merchant.Lightning.ListPayments(ctx, &lnrpc.ListPaymentsRequest{
+			IncludeIncomplete: true, IndexOffset: after, MaxPayments: size,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list payments: %w", err)
+		}
+		all = append(all, answer.Payments...)
+		if len(answer.Payments) < size {
+			return all, nil
+		}
+		after = answer.LastIndexOffset
 	}
-
-	return answer.Payments, nil
 }
 
 // SettleHoldInvoice takes the payment of a hold invoice, once it has arrived.
