@@ -36,7 +36,7 @@ func (a *Withdrawals) SettleByBook(ctx context.Context, id string) (workflows.Wi
 	status := payments.ChargeStatus(charge.Status)
 	if charge.SettlingBy == nil || *charge.SettlingBy != id ||
 		status != payments.ChargePending && status != payments.ChargePaid {
-		return a.review(ctx, id, "the charge "+charge.ID+" is "+charge.Status+" and not claimed by this book transfer")
+		return a.review(ctx, row, "the charge "+charge.ID+" is "+charge.Status+" and not claimed by this book transfer")
 	}
 	settled, err := a.Charges.cancelInvoice(ctx, charge)
 	if errors.Is(err, errRegressed) {
@@ -49,18 +49,18 @@ func (a *Withdrawals) SettleByBook(ctx context.Context, id string) (workflows.Wi
 		return a.void(ctx, store.VoidWithdrawal{ID: id, Failure: payments.FailurePaidElsewhere})
 	}
 	if status != payments.ChargePending {
-		return a.review(ctx, id, "the charge "+charge.ID+" is "+charge.Status+", and the node canceled its invoice")
+		return a.review(ctx, row, "the charge "+charge.ID+" is "+charge.Status+", and the node canceled its invoice")
 	}
 	preimage, err := a.Charges.Keys.Derive(charge.KeyID, a.Store.Environment, charge.Node, charge.ID)
 	if err != nil {
 		return workflows.WithdrawalState{}, fmt.Errorf("derive for %s: %w", charge.ID, err)
 	}
 	if hash := preimage.Hash(); string(hash[:]) != string(row.PaymentHash) {
-		return a.review(ctx, id, "the charge's preimage does not give the payment hash")
+		return a.review(ctx, row, "the charge's preimage does not give the payment hash")
 	}
 	_, err = a.Store.PayByBook(ctx, id, charge.ID, preimage)
 	if errors.Is(err, store.ErrChargeMoved) {
-		return a.review(ctx, id, "the charge "+charge.ID+" left its claim while it was being paid")
+		return a.review(ctx, row, "the charge "+charge.ID+" left its claim while it was being paid")
 	}
 	if err != nil {
 		return workflows.WithdrawalState{}, err

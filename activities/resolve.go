@@ -99,7 +99,7 @@ func (a *Withdrawals) resolveLightning(ctx context.Context, look db.LookAtWithdr
 			return a.refuse(ctx, row.ID, command.ID, "only a payment that succeeded is posted, the node says: "+word(payment, none))
 		}
 
-		return a.post(ctx, row, payment, command.ID)
+		return a.postCommanded(ctx, row, payment, command.ID)
 	}
 	void, why := a.mayVoid(ctx, look, payment, none)
 	if why != "" {
@@ -107,6 +107,24 @@ func (a *Withdrawals) resolveLightning(ctx context.Context, look db.LookAtWithdr
 	}
 
 	return a.voided(ctx, look, command, void)
+}
+
+// postCommanded posts for an operator, unless the payment is in the books
+// already: as the loss that it was after an earlier withdrawal's void, or as the
+// node owner's own.
+func (a *Withdrawals) postCommanded(ctx context.Context, row db.Withdrawal, payment lightning.Payment, command int64,
+) (workflows.WithdrawalState, error) {
+	booked, err := a.Store.IsClosedStray(ctx, db.IsClosedStrayParams{
+		Node: row.Node, PaymentIndex: int64(payment.Index), CreatedNs: payment.CreatedNS,
+	})
+	if err != nil {
+		return workflows.WithdrawalState{}, fmt.Errorf("look for the payment of %s among the strays: %w", row.ID, err)
+	}
+	if booked {
+		return a.refuse(ctx, row.ID, command, "this payment is in the books already, as a loss or as the node owner's own: use void")
+	}
+
+	return a.post(ctx, row, payment, command)
 }
 
 // mayVoid says why an operator may not void; "" with the void when he may: the

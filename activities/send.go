@@ -115,7 +115,7 @@ func (a *Withdrawals) fence(ctx context.Context, look db.LookAtWithdrawalRow,
 		// What is there is ours: nothing to send.
 		return held(a.state(ctx, look))
 	case row.Sends == 0 && found.State != lightning.PaymentFailed:
-		return held(a.review(ctx, row.ID, "the node has a payment of this hash that is not ours: "+string(found.State)))
+		return held(a.review(ctx, row, "the node has a payment of this hash that is not ours: "+string(found.State)))
 	default:
 		predecessor = &found
 	}
@@ -204,6 +204,8 @@ func (a *Withdrawals) sent(ctx context.Context, row db.Withdrawal, l licence, la
 	if sendErr == nil && last != nil {
 		switch last.State {
 		case lightning.PaymentSucceeded:
+			row.Sends = l.number // As the licence left it.
+
 			return a.post(ctx, row, *last, 0)
 		case lightning.PaymentFailed:
 			if l.number == 1 {

@@ -1,6 +1,7 @@
 package activities_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/lightning/lightningtest"
 	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/store/db"
 	"github.com/lntpay/lntpay/workflows"
 )
 
@@ -89,6 +91,34 @@ func TestFence(t *testing.T) {
 			w.books(t, w.workspace, 0, amount+maxFee)
 		})
 	}
+}
+
+// A sender that was paused before its fence sees what another has sent since:
+// that is no foreign payment.
+func TestPausedFence(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id, hash := w.held(t, lightningtest.Hold(0))
+	w.node.Inject(lightningtest.TrackPayment, lightningtest.HangBefore)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = w.payouts.SendWithdrawal(ctx, workflows.SendWithdrawal{WithdrawalID: id})
+	}()
+	require.Eventually(t, func() bool { return w.node.Calls(lightningtest.TrackPayment) == 1 }, patience, 5*time.Millisecond)
+	cancel()
+	<-ended
+	look, err := w.Store.LookAtWithdrawal(t.Context(), id)
+	require.NoError(t, err)
+	w.node.Inject(lightningtest.SendPayment, lightningtest.FailAfter)
+	w.send(t, id)
+	n, err := w.Store.ReviewWithdrawal(t.Context(), db.ReviewWithdrawalParams{ID: id, Reason: "late", Sends: look.Withdrawal.Sends})
+	require.NoError(t, err)
+	require.Zero(t, n, "judged by another number of sends")
+	require.NoError(t, w.node.SettlePayment(hash))
+	w.follow(t, id)
+	w.succeeded(t, id, 0)
 }
 
 // A node that does not answer the fence is asked again: nothing is sent.

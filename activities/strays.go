@@ -25,8 +25,9 @@ func (a *Nodes) sweepPayments(ctx context.Context) error {
 	if node.PaymentsExplainedTo == nil {
 		return a.beginExplained(ctx)
 	}
-	sweep := &paymentSweep{explainedTo: *node.PaymentsExplainedTo, contiguous: true}
-	err = a.Node.ListPayments(ctx, uint64(sweep.explainedTo), listPage, func(page []lightning.Payment) error {
+	from := *node.PaymentsExplainedTo
+	sweep := &paymentSweep{explainedTo: from, contiguous: true}
+	err = a.Node.ListPayments(ctx, uint64(from), listPage, func(page []lightning.Payment) error {
 		return a.explain(ctx, sweep, page)
 	})
 	if err != nil {
@@ -36,7 +37,9 @@ func (a *Nodes) sweepPayments(ctx context.Context) error {
 		return err
 	}
 
-	return a.Store.MoveExplained(ctx, db.MoveExplainedParams{Name: a.Node.Name(), ExplainedTo: sweep.explainedTo})
+	return a.Store.MoveExplained(ctx, db.MoveExplainedParams{
+		Name: a.Node.Name(), ExplainedFrom: from, ExplainedTo: sweep.explainedTo,
+	})
 }
 
 // beginExplained notes where the node stood when it became ours: what it paid

@@ -117,6 +117,52 @@ func TestWatcherNudgesPayouts(t *testing.T) {
 	require.Eventually(t, func() bool { return w.number(t, "SELECT count(*) FROM stray_payment") == 1 }, patience, 50*time.Millisecond)
 }
 
+// When what froze the payouts fails, they go on at once.
+func TestFailedStrayIsForgotten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.sweepPayments(t)
+	w.watch(t)
+	stray := lightning.Hash{3}
+	require.Eventually(t, func() bool { return w.node.Calls(lightningtest.SubscribePayments) > 0 }, patience, 10*time.Millisecond)
+	w.node.ForeignPayment(stray, lightning.PaymentInFlight, 5, 0)
+	open := func() bool { return w.number(t, "SELECT count(*) FROM stray_payment WHERE state = 'open'") == 1 }
+	require.Eventually(t, open, patience, 50*time.Millisecond)
+	require.NoError(t, w.node.FailPayment(stray, lightning.ReasonNoRoute))
+	require.Eventually(t, func() bool { return !open() }, patience, 50*time.Millisecond)
+}
+
+// What is booked as a loss is not posted for another withdrawal of the hash,
+// and the hash is paid for good.
+func TestLossIsBookedOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.sweepPayments(t)
+	id, hash := w.held(t)
+	w.node.ForeignPayment(hash, lightning.PaymentSucceeded, amount, 0)
+	w.send(t, id)
+	outcome, detail := w.resolve(t, id, "void")
+	require.Equal(t, "applied", outcome, detail)
+	// The same invoice again, before the sweep has seen the payment.
+	again := w.hold(t, request("lnbcrt1again", hash))
+	w.send(t, again)
+	w.exec(t, `INSERT INTO stray_payment (node, payment_index, created_ns, payment_hash, withdrawal_id, status, amount_msat, fee_msat, state)
+		SELECT 'merchant', 1, $1, $2, $3, 'succeeded', 1, 0, 'booked'`, w.tracked(t, hash).CreatedNS, hash[:], id)
+	outcome, _ = w.resolve(t, again, "post")
+	require.Equal(t, "refused", outcome)
+	outcome, detail = w.resolve(t, again, "void")
+	require.Equal(t, "applied", outcome, detail)
+	w.refused(t, w.hold(t, request("lnbcrt1once-more", hash)), payments.CodeDuplicatePayment)
+}
+
+func (w *world) tracked(t *testing.T, hash lightning.Hash) lightning.Payment {
+	t.Helper()
+	payment, err := w.node.TrackPayment(t.Context(), hash)
+	require.NoError(t, err)
+
+	return payment
+}
+
 // An operator's thaw: what the node has now counts from here.
 func TestThaw(t *testing.T) {
 	t.Parallel()
@@ -127,8 +173,10 @@ func TestThaw(t *testing.T) {
 	require.NoError(t, w.nodes.SweepRows(t.Context()))
 	require.EqualValues(t, 1, w.number(t, "SELECT count(*) FROM node WHERE regressed_at IS NOT NULL"), "nobody has asked")
 	w.exec(t, "UPDATE node SET thaw_requested_at = now()")
-	require.NoError(t, w.nodes.SweepRows(t.Context()))
-	require.EqualValues(t, 1, w.number(t, `SELECT count(*) FROM node WHERE regressed_at IS NULL AND thaw_requested_at IS NULL
-		AND highest_add_index = 1 AND settle_cursor = 1 AND highest_payment_index = 0`))
-	require.Equal(t, 1, w.nudger.of(paid), "what the list has is found")
+	w.watch(t)
+	require.Eventually(t, func() bool {
+		return w.number(t, `SELECT count(*) FROM node WHERE regressed_at IS NULL AND thaw_requested_at IS NULL
+			AND highest_add_index = 1 AND settle_cursor = 1 AND highest_payment_index = 0`) == 1
+	}, patience, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return w.nudger.of(paid) > 0 }, patience, 50*time.Millisecond, "what the list has is found")
 }

@@ -45,8 +45,8 @@ func (a *Nodes) SweepRows(ctx context.Context) error {
 	charges, chargesErr := a.overdueCharges(ctx)
 	withdrawals, withdrawalsErr := a.overdueWithdrawals(ctx)
 	a.nudgeAll(ctx, append(receipts, charges...), withdrawals)
-	if err := a.thaw(ctx); err != nil {
-		a.Log.WarnContext(ctx, "the node is not thawed", "node", a.Node.Name(), "error", err)
+	if err := a.forgetFailed(ctx); err != nil {
+		a.Log.WarnContext(ctx, "stray payments are not looked at", "node", a.Node.Name(), "error", err)
 	}
 	if err := a.checkIndexes(ctx); err != nil {
 		a.Log.WarnContext(ctx, "the node's indexes are not checked", "node", a.Node.Name(), "error", err)
@@ -93,40 +93,6 @@ func (a *Nodes) overdueWithdrawals(ctx context.Context) ([]workflows.WithdrawalR
 	}
 
 	return refs, nil
-}
-
-// thaw ends the regression of the node if an operator has asked for it: what
-// the node has now counts from here, and its whole list is read.
-func (a *Nodes) thaw(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, regressedTimeout)
-	defer cancel()
-	node, err := a.Store.GetNode(ctx, a.Node.Name())
-	if err != nil {
-		return fmt.Errorf("read node %s: %w", a.Node.Name(), err)
-	}
-	if node.ThawRequestedAt == nil {
-		return nil
-	}
-	present, err := a.Node.HighestIndexes(ctx)
-	if err != nil {
-		return fmt.Errorf("read the node's indexes: %w", err)
-	}
-	if _, err := a.Store.RebaseNode(ctx, db.RebaseNodeParams{
-		Name: node.Name, AddIndex: int64(present.Add), SettleIndex: int64(present.Settle), PaymentIndex: int64(present.Payment),
-	}); err != nil {
-		return fmt.Errorf("rebase node %s: %w", node.Name, err)
-	}
-	nudges := newNudges(a.Nudger, a.Log)
-	defer nudges.wait()
-	if err := errors.Join(a.readList(ctx, nudges, 1), a.sweepPayments(ctx)); err != nil {
-		return err
-	}
-	// Only now: what could not be read must not be paid beside.
-	if _, err := a.Store.ThawNode(ctx, node.Name); err != nil {
-		return fmt.Errorf("thaw node %s: %w", node.Name, err)
-	}
-
-	return nil
 }
 
 func (a *Nodes) overdueReceipts(ctx context.Context) ([]workflows.ChargeRef, error) {

@@ -33,8 +33,6 @@ const (
 	// cursorEvery is how often a quiet stream's cursor is moved.
 	cursorEvery    = time.Minute
 	heartbeatEvery = time.Second
-	// thawEvery is how often a stream looks whether its cursor was set back.
-	thawEvery = 10 * time.Second
 	// reconnect pauses double from the minimum to the maximum.
 	minReconnect = 100 * time.Millisecond
 	maxReconnect = 2 * time.Second
@@ -123,6 +121,7 @@ func (a *Nodes) WatchNode(ctx context.Context, in workflows.NodeInput) error {
 	group.Go(func() error { return a.heartbeat(ctx, cancel, &status) })
 	group.Go(func() error { return a.renudge(ctx, nudges) })
 	group.Go(func() error { return a.follow(ctx, nudges, &status) })
+	group.Go(func() error { return a.thawWhenAsked(ctx, nudges) })
 	group.Go(func() error {
 		return a.keepOpen(ctx, "stream of payments", func() error { return a.watchPayments(ctx, nudges) })
 	})

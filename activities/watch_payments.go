@@ -115,11 +115,35 @@ func (a *Nodes) passBatch(ctx context.Context, nudges *nudges, batch []lightning
 	for _, row := range about {
 		nudges.withdrawal(ctx, withdrawalRef(row.ID, row.WorkspaceID, row.AmountMsat))
 	}
+	if !stray {
+		// The end of a stray also is a reason to look: until then it freezes
+		// payouts, or its hash is refused.
+		if stray, err = a.endsStray(queryCtx, batch); err != nil {
+			return err
+		}
+	}
 	if stray {
 		request(sweep)
 	}
 
 	return nil
+}
+
+// endsStray reports whether a batch may tell of the end of a stray.
+func (a *Nodes) endsStray(ctx context.Context, batch []lightning.Payment) (bool, error) {
+	for _, payment := range batch {
+		if payment.State != lightning.PaymentFailed {
+			continue
+		}
+		open, err := a.Store.HasOpenStray(ctx, a.Node.Name())
+		if err != nil {
+			return false, fmt.Errorf("look for strays: %w", err)
+		}
+
+		return open, nil
+	}
+
+	return false, nil
 }
 
 // sweepStrays reads the list of payments when asked to. What is wrong with one

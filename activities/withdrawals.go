@@ -164,16 +164,16 @@ func (a *Withdrawals) later(ctx context.Context, look db.LookAtWithdrawalRow, pa
 
 // review stops everything automatic about a withdrawal until an operator has
 // looked.
-func (a *Withdrawals) review(ctx context.Context, id, reason string) (workflows.WithdrawalState, error) {
-	n, err := a.Store.ReviewWithdrawal(ctx, db.ReviewWithdrawalParams{ID: id, Reason: reason})
+func (a *Withdrawals) review(ctx context.Context, row db.Withdrawal, reason string) (workflows.WithdrawalState, error) {
+	n, err := a.Store.ReviewWithdrawal(ctx, db.ReviewWithdrawalParams{ID: row.ID, Reason: reason, Sends: row.Sends})
 	if err != nil {
-		return workflows.WithdrawalState{}, fmt.Errorf("put %s under review: %w", id, err)
+		return workflows.WithdrawalState{}, fmt.Errorf("put %s under review: %w", row.ID, err)
 	}
 	if n > 0 {
-		a.Alerts.Raise(ctx, AlertUnderReview, "a withdrawal is under review: "+reason, "withdrawal", id)
+		a.Alerts.Raise(ctx, AlertUnderReview, "a withdrawal is under review: "+reason, "withdrawal", row.ID)
 	}
 
-	return a.LookAtWithdrawal(ctx, id)
+	return a.LookAtWithdrawal(ctx, row.ID)
 }
 
 // ours refuses a withdrawal of another node than the one that this worker
@@ -195,7 +195,7 @@ func (a *Withdrawals) post(ctx context.Context, row db.Withdrawal, payment light
 			return a.refuse(ctx, row.ID, resolution, why)
 		}
 
-		return a.review(ctx, row.ID, why)
+		return a.review(ctx, row, why)
 	}
 	posted, ok, err := a.Store.PostWithdrawal(ctx, store.PostWithdrawal{
 		ID: row.ID, Preimage: payment.Preimage, FeeMsat: payment.FeeMsat, MaxFeeMsat: payments.Msat(row.MaxFeeMsat),

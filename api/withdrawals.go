@@ -38,6 +38,7 @@ func (s *Server) createWithdrawal(c *call) error {
 	return s.drive(c, p, func(ctx context.Context, claimed claim) error {
 		return c.env.Withdrawals.HoldWithdrawal(ctx, workflows.WithdrawalRef{
 			ID: claimed.resourceID, WorkspaceID: c.key.workspaceID, AmountMsat: request.AmountMsat,
+			PaymentHash: request.PaymentHash,
 		}, claimed.startBy)
 	})
 }

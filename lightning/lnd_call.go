@@ -121,9 +121,22 @@ func (n *lnd) bounded(ctx context.Context, timeout time.Duration, do func(contex
 		return err
 	}
 	defer n.calls.Release(1)
+	if ctx.Value(advisory{}) != nil {
+		return do(ctx)
+	}
 	began := n.steady.begin()
 
 	return n.steady.judge(began, do(ctx))
+}
+
+// advisory marks the context of a call that says nothing about payments: what
+// it fails with must not hold up conclusions about them. A client chooses the
+// invoice of a quote, and some callers wait for such an answer but a moment.
+type advisory struct{}
+
+// withAdvice marks ctx so.
+func withAdvice(ctx context.Context) context.Context {
+	return context.WithValue(ctx, advisory{}, true)
 }
 
 // router is the raw client, without a macaroon: see withSpend.

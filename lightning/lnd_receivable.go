@@ -62,7 +62,7 @@ func (n *lnd) ReceivableMsat(ctx context.Context) (payments.Msat, error) {
 // readReceivable asks lnd.
 func (n *lnd) readReceivable(ctx context.Context) (payments.Msat, error) {
 	var answer *lnrpc.ListChannelsResponse
-	err := n.call(ctx, callTimeout, func(ctx context.Context, lnd stubs) (err error) {
+	err := n.call(withAdvice(ctx), callTimeout, func(ctx context.Context, lnd stubs) (err error) {
 		answer, err = lnd.lightning.ListChannels(ctx, &lnrpc.ListChannelsRequest{ActiveOnly: true})
 
 		return err

@@ -31,7 +31,7 @@ func (n *lnd) EstimateFee(ctx context.Context, request RouteRequest) (payments.M
 		return 0, n.unknown("QueryRoutes", err)
 	}
 	var answer *lnrpc.QueryRoutesResponse
-	err = n.spend(ctx, callTimeout, func(ctx context.Context, client lnrpc.LightningClient) (err error) {
+	err = n.spend(withAdvice(ctx), callTimeout, func(ctx context.Context, client lnrpc.LightningClient) (err error) {
 		answer, err = client.QueryRoutes(ctx, routesRequest(bolt11, request))
 
 		return err

@@ -94,9 +94,28 @@ func pin(ctx context.Context, s *store.Store, keys *lightning.KeyRing, node ligh
 	if row.Pubkey != node.Pubkey() {
 		return fmt.Errorf("%w: node %s was %s, now %s answers", lightning.ErrWrongNode, node.Name(), row.Pubkey, node.Pubkey())
 	}
+	if row.PaymentsExplainedTo == nil {
+		if err := beginPayments(ctx, s, node); err != nil {
+			return err
+		}
+	}
 	// A row from before networks were noted has none.
 	if err := s.SetNodeNetwork(ctx, db.SetNodeNetworkParams{Name: node.Name(), Network: network}); err != nil {
 		return fmt.Errorf("note the network of %s: %w", node.Name(), err)
+	}
+
+	return nil
+}
+
+// beginPayments notes, before anything is paid, up to where the node's payments
+// are its owner's.
+func beginPayments(ctx context.Context, s *store.Store, node lightning.Node) error {
+	present, err := node.HighestIndexes(ctx)
+	if err != nil {
+		return fmt.Errorf("read the payments of node %s (node.spend_macaroon_file must allow it): %w", node.Name(), err)
+	}
+	if err := s.BeginExplained(ctx, db.BeginExplainedParams{Name: node.Name(), PaymentIndex: int64(present.Payment)}); err != nil {
+		return fmt.Errorf("note the payments of node %s: %w", node.Name(), err)
 	}
 
 	return nil

@@ -141,6 +141,8 @@ type WithdrawalRef struct {
 	ID          string
 	WorkspaceID string
 	AmountMsat  payments.Msat
+	// PaymentHash is in hex; whoever only nudges may leave it out.
+	PaymentHash string
 }
 
 // WithdrawalInput starts a withdrawal's workflow.

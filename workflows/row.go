@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 )
 
@@ -23,7 +24,7 @@ type rowRun struct {
 // driver is the part of a run that differs.
 type driver interface {
 	// marks are the status and the payment hash for the search attributes; no
-	// hash means that nothing is known yet.
+	// status means that nothing is known yet.
 	marks() (status, paymentHash string)
 	// step takes one step; done means that a look found nothing to do.
 	step(ctx workflow.Context) (done bool, err error)
@@ -101,13 +102,16 @@ func (r *rowRun) loop(ctx workflow.Context, d driver) error {
 // anyway: an event, but no state transition.
 func (r *rowRun) mark(ctx workflow.Context, d driver) error {
 	status, hash := d.marks()
-	if status == r.marked || hash == "" {
+	if status == r.marked || status == "" {
 		return nil
 	}
 	r.marked = status
+	attributes := []temporal.SearchAttributeUpdate{AttrPaymentStatus.ValueSet(status)}
+	if hash != "" {
+		attributes = append(attributes, AttrPaymentHash.ValueSet(hash))
+	}
 
-	return workflow.UpsertTypedSearchAttributes(ctx,
-		AttrPaymentStatus.ValueSet(status), AttrPaymentHash.ValueSet(hash))
+	return workflow.UpsertTypedSearchAttributes(ctx, attributes...)
 }
 
 // waitOut waits after a failure that may pass; the pause doubles.

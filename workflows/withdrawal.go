@@ -6,6 +6,8 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
+
+	"github.com/lntpay/lntpay/payments"
 )
 
 const (
@@ -17,7 +19,11 @@ const (
 	sendHeartbeat = 6 * time.Second
 )
 
-const looking = "looking at its row"
+const (
+	looking = "looking at its row"
+	// refusedStatus is what the search attributes call a claim that made no row.
+	refusedStatus = "refused"
+)
 
 // Withdrawal drives one withdrawal from its row: it locks the funds for the
 // POST that started the run, sends, follows what the node makes of it for as
@@ -26,6 +32,10 @@ const looking = "looking at its row"
 // be started again at any state (rule R1).
 func Withdrawal(ctx workflow.Context, in WithdrawalInput) error {
 	run := &withdrawalRun{rowRun: rowRun{id: in.WithdrawalID, touched: in.Look, pause: minPause}}
+	if !in.Look {
+		// As the start of a POST has set it.
+		run.marked = string(payments.WithdrawalHeld)
+	}
 	if err := run.register(ctx); err != nil {
 		return err
 	}
@@ -65,8 +75,11 @@ func (r *withdrawalRun) register(ctx workflow.Context) error {
 
 // marks implements driver.
 func (r *withdrawalRun) marks() (status, paymentHash string) {
-	if r.state == nil {
+	switch {
+	case r.state == nil:
 		return "", ""
+	case r.state.Status == "":
+		return refusedStatus, ""
 	}
 
 	return string(r.state.Status), r.state.PaymentHash
@@ -83,11 +96,11 @@ func (r *withdrawalRun) hold(ctx workflow.Context, in HoldWithdrawal) error {
 	r.touched = true
 	r.say(ctx, "locking the funds")
 
+	before := r.state
+
 	return serveUpdate(ctx, "locking the funds", ActivityHoldWithdrawal, in, in.StartBy, func(state *WithdrawalState) {
-		// A run that is under way knows better what comes next.
-		if r.state == nil {
-			r.state = state
-		}
+		r.keep(before, state)
+		before = r.state
 	})
 }
 
@@ -160,27 +173,29 @@ func (r *withdrawalRun) send(ctx workflow.Context) error {
 		RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
 		Summary:     fmt.Sprintf("send %d", in.Sends+1),
 	})
+	before := r.state
 	var state WithdrawalState
 	err := workflow.ExecuteActivity(sendCtx, ActivitySendWithdrawal, in).Get(ctx, &state)
 
-	return r.learn(ctx, &state, err, "sending")
+	return r.learn(ctx, before, &state, err, "sending")
 }
 
 // act runs one local activity and keeps the state that it returns.
 func (r *withdrawalRun) act(ctx workflow.Context, activity, doing string) error {
 	r.say(ctx, doing)
+	before := r.state
 	var state WithdrawalState
 	err := workflow.ExecuteLocalActivity(withLocal(ctx, doing), activity, r.id).Get(ctx, &state)
 
-	return r.learn(ctx, &state, err, doing)
+	return r.learn(ctx, before, &state, err, doing)
 }
 
 // learn keeps what an activity said. A passing failure is waited out, and the
 // row looked at again; a missing row ends the run.
-func (r *withdrawalRun) learn(ctx workflow.Context, state *WithdrawalState, err error, doing string) error {
+func (r *withdrawalRun) learn(ctx workflow.Context, before, state *WithdrawalState, err error, doing string) error {
 	switch {
 	case err == nil:
-		r.state = state
+		r.keep(before, state)
 		// A row that can be looked at does not mean that the node is back.
 		if doing != looking {
 			r.pause = minPause
@@ -193,6 +208,15 @@ func (r *withdrawalRun) learn(ctx workflow.Context, state *WithdrawalState, err 
 	r.state = nil
 
 	return r.waitOut(ctx, doing)
+}
+
+// keep keeps what an activity said of the row. If another said something
+// meanwhile, nobody knows which of them looked later: the row is looked at.
+func (r *withdrawalRun) keep(before, state *WithdrawalState) {
+	if r.state != before {
+		state = nil
+	}
+	r.state = state
 }
 
 // sleep waits until the next step is due, or a nudge.

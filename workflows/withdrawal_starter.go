@@ -8,6 +8,8 @@ import (
 	"github.com/google/uuid"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
+
+	"github.com/lntpay/lntpay/payments"
 )
 
 // HoldWithdrawal starts the withdrawal's workflow, or finds it running, and
@@ -31,11 +33,18 @@ func WithdrawalWorkflowID(id string) string { return withdrawalIDPrefix + id }
 
 func (s *Starter) updateWithdrawal(ctx context.Context, ref WithdrawalRef, in WithdrawalInput, update string, args any) error {
 	options := s.options(WithdrawalWorkflowID(ref.ID), fmt.Sprintf("pay %d msat for %s", ref.AmountMsat, ref.WorkspaceID))
-	options.TypedSearchAttributes = temporal.NewSearchAttributes(
+	attributes := []temporal.SearchAttributeUpdate{
 		AttrWorkspaceID.ValueSet(ref.WorkspaceID),
 		AttrEnvironment.ValueSet(string(s.Environment)),
 		AttrAmountMsat.ValueSet(int64(ref.AmountMsat)),
-	)
+	}
+	if ref.PaymentHash != "" {
+		// Known before the row is: to set them later would cost an event and a
+		// write of Temporal's visibility.
+		attributes = append(attributes, AttrPaymentHash.ValueSet(ref.PaymentHash),
+			AttrPaymentStatus.ValueSet(string(payments.WithdrawalHeld)))
+	}
+	options.TypedSearchAttributes = temporal.NewSearchAttributes(attributes...)
 
 	return s.updateWithStart(ctx, options, NameWithdrawal, in, update, args)
 }

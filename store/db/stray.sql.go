@@ -70,20 +70,63 @@ func (q *Queries) FailStray(ctx context.Context, arg FailStrayParams) (int64, er
 	return result.RowsAffected(), nil
 }
 
+const hasOpenStray = `-- name: HasOpenStray :one
+SELECT EXISTS (SELECT FROM stray_payment WHERE node = $1 AND state = 'open')
+`
+
+func (q *Queries) HasOpenStray(ctx context.Context, node string) (bool, error) {
+	row := q.db.QueryRow(ctx, hasOpenStray, node)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
+const isClosedStray = `-- name: IsClosedStray :one
+SELECT EXISTS (SELECT FROM stray_payment WHERE node = $1 AND payment_index = $2
+    AND created_ns = $3 AND state IN ('booked', 'owner'))
+`
+
+type IsClosedStrayParams struct {
+	Node         string
+	PaymentIndex int64
+	CreatedNs    int64
+}
+
+// A payment that is in the books as a loss, or is its owner's, is nobody's
+// withdrawal.
+func (q *Queries) IsClosedStray(ctx context.Context, arg IsClosedStrayParams) (bool, error) {
+	row := q.db.QueryRow(ctx, isClosedStray, arg.Node, arg.PaymentIndex, arg.CreatedNs)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
+const lowestAddIndex = `-- name: LowestAddIndex :one
+SELECT coalesce(min(add_index), 1)::bigint AS add_index FROM charge WHERE node = $1
+`
+
+func (q *Queries) LowestAddIndex(ctx context.Context, node string) (int64, error) {
+	row := q.db.QueryRow(ctx, lowestAddIndex, node)
+	var add_index int64
+	err := row.Scan(&add_index)
+	return add_index, err
+}
+
 const moveExplained = `-- name: MoveExplained :exec
 UPDATE node SET payments_explained_to = $1::bigint
-WHERE name = $2 AND payments_explained_to < $1::bigint
+WHERE name = $2 AND payments_explained_to = $3::bigint
 `
 
 type MoveExplainedParams struct {
-	ExplainedTo int64
-	Name        string
+	ExplainedTo   int64
+	Name          string
+	ExplainedFrom int64
 }
 
 // MoveExplained moves the mark up to which all payments of a node are explained
-// and over.
+// and over, from where the sweep began: a thaw may have set it back meanwhile.
 func (q *Queries) MoveExplained(ctx context.Context, arg MoveExplainedParams) error {
-	_, err := q.db.Exec(ctx, moveExplained, arg.ExplainedTo, arg.Name)
+	_, err := q.db.Exec(ctx, moveExplained, arg.ExplainedTo, arg.Name, arg.ExplainedFrom)
 	return err
 }
 

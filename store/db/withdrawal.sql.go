@@ -331,7 +331,7 @@ func (q *Queries) FollowedByHash(ctx context.Context, arg FollowedByHashParams) 
 const followedWithdrawals = `-- name: FollowedWithdrawals :many
 SELECT w.id, w.workspace_id, w.amount_msat FROM withdrawal w
 WHERE w.node = $1 AND w.status = 'following' AND w.review_reason IS NULL
-ORDER BY w.id LIMIT $2
+ORDER BY w.checked_at NULLS FIRST, w.id LIMIT $2
 `
 
 type FollowedWithdrawalsParams struct {
@@ -516,8 +516,10 @@ const judgeHold = `-- name: JudgeHold :one
 SELECT
     now()::timestamptz AS now,
     EXISTS (SELECT FROM withdrawal w WHERE w.payment_hash = $1 AND w.status <> 'failed') AS duplicate,
-    -- After a void the node may still be paying it.
-    EXISTS (SELECT FROM stray_payment s WHERE s.payment_hash = $1 AND s.state = 'open') AS stray,
+    -- After a void the node may still be paying it, or have paid it; so may
+    -- its owner.
+    EXISTS (SELECT FROM stray_payment s WHERE s.payment_hash = $1
+        AND (s.state = 'open' OR s.status = 'succeeded')) AS stray,
     EXISTS (SELECT FROM node n WHERE n.pubkey = $2::text) AS own_node,
     (payouts_frozen($3::text, $4::text) IS NOT NULL)::boolean AS frozen,
     wo.open AS workspace_open, wo.open_msat AS workspace_open_msat, wd.daily_msat AS workspace_daily_msat,
@@ -778,7 +780,9 @@ UPDATE withdrawal w SET
     finding = $6::text,
     -- A first reading that still holds keeps its time: who looks often must
     -- come to an end too.
-    finding_at = CASE WHEN $6::text IS NULL THEN NULL WHEN $7::boolean THEN w.finding_at ELSE now() END,
+    finding_at = CASE WHEN $6::text IS NULL THEN NULL
+        WHEN $7::boolean AND w.finding = $6::text AND w.finding_sends = w.sends THEN w.finding_at
+        ELSE now() END,
     finding_sends = CASE WHEN $6::text IS NULL THEN NULL ELSE w.sends END,
     next_check_at = now() + make_interval(secs => $8::float8)
 WHERE w.id = $9 AND w.status IN ('held', 'sending', 'following') AND w.review_reason IS NULL AND w.sends = $10
@@ -906,16 +910,20 @@ func (q *Queries) PostponeWithdrawal(ctx context.Context, arg PostponeWithdrawal
 const reviewWithdrawal = `-- name: ReviewWithdrawal :execrows
 UPDATE withdrawal w SET review_reason = $1::text, next_check_at = NULL,
     finding = NULL, finding_at = NULL, finding_sends = NULL
-WHERE w.id = $2 AND w.status IN ('held', 'sending', 'following') AND w.review_reason IS NULL
+WHERE w.id = $2 AND w.status IN ('held', 'sending', 'following') AND w.review_reason IS NULL AND w.sends = $3
 `
 
 type ReviewWithdrawalParams struct {
 	Reason string
 	ID     string
+	Sends  int32
 }
 
+// ReviewWithdrawal stops what is automatic, if the row still has the number of
+// send rows that was judged by: a run that was paused must not take for foreign
+// what another has sent since.
 func (q *Queries) ReviewWithdrawal(ctx context.Context, arg ReviewWithdrawalParams) (int64, error) {
-	result, err := q.db.Exec(ctx, reviewWithdrawal, arg.Reason, arg.ID)
+	result, err := q.db.Exec(ctx, reviewWithdrawal, arg.Reason, arg.ID, arg.Sends)
 	if err != nil {
 		return 0, err
 	}

@@ -106,7 +106,8 @@ CREATE TABLE stray_payment (
     closed_at     timestamptz,
     PRIMARY KEY (node, payment_index, created_ns)
 );
-CREATE INDEX stray_payment_open ON stray_payment (payment_hash) WHERE state = 'open';
+CREATE INDEX stray_payment_hash ON stray_payment (payment_hash);
+CREATE INDEX stray_payment_open ON stray_payment (node) WHERE state = 'open';
 
 -- Payouts stop where a frozen row names the workspace, the node or all ("all",
 -- "node/NAME" or a workspace's id). Receipts go on.

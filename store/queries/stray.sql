@@ -14,6 +14,18 @@ RETURNING s.*, (s.xmax = 0)::boolean AS is_new;
 -- name: OpenStrays :many
 SELECT * FROM stray_payment WHERE node = @node AND state = 'open' ORDER BY payment_index LIMIT @max_rows;
 
+-- name: HasOpenStray :one
+SELECT EXISTS (SELECT FROM stray_payment WHERE node = @node AND state = 'open');
+
+-- A payment that is in the books as a loss, or is its owner's, is nobody's
+-- withdrawal.
+-- name: IsClosedStray :one
+SELECT EXISTS (SELECT FROM stray_payment WHERE node = @node AND payment_index = @payment_index
+    AND created_ns = @created_ns AND state IN ('booked', 'owner'));
+
+-- name: LowestAddIndex :one
+SELECT coalesce(min(add_index), 1)::bigint AS add_index FROM charge WHERE node = @node;
+
 -- name: CloseStray :execrows
 UPDATE stray_payment SET state = @state::text, closed_at = now()
 WHERE node = @node AND payment_index = @payment_index AND created_ns = @created_ns AND state = 'open';
@@ -28,10 +40,10 @@ UPDATE node SET payments_explained_to = @payment_index::bigint, payments_ours_fr
 WHERE name = @name AND payments_explained_to IS NULL;
 
 -- MoveExplained moves the mark up to which all payments of a node are explained
--- and over.
+-- and over, from where the sweep began: a thaw may have set it back meanwhile.
 -- name: MoveExplained :exec
 UPDATE node SET payments_explained_to = @explained_to::bigint
-WHERE name = @name AND payments_explained_to < @explained_to::bigint;
+WHERE name = @name AND payments_explained_to = @explained_from::bigint;
 
 -- RebaseNode begins a thaw: what the node has now is what counts from here.
 -- lnd sends nothing live at or below the cursor that it is given, so the cursor

@@ -17,8 +17,10 @@ SELECT pg_advisory_xact_lock(5126, hashtext(@workspace_id::text)), pg_advisory_x
 SELECT
     now()::timestamptz AS now,
     EXISTS (SELECT FROM withdrawal w WHERE w.payment_hash = @payment_hash AND w.status <> 'failed') AS duplicate,
-    -- After a void the node may still be paying it.
-    EXISTS (SELECT FROM stray_payment s WHERE s.payment_hash = @payment_hash AND s.state = 'open') AS stray,
+    -- After a void the node may still be paying it, or have paid it; so may
+    -- its owner.
+    EXISTS (SELECT FROM stray_payment s WHERE s.payment_hash = @payment_hash
+        AND (s.state = 'open' OR s.status = 'succeeded')) AS stray,
     EXISTS (SELECT FROM node n WHERE n.pubkey = @destination::text) AS own_node,
     (payouts_frozen(@workspace_id::text, @node::text) IS NOT NULL)::boolean AS frozen,
     wo.open AS workspace_open, wo.open_msat AS workspace_open_msat, wd.daily_msat AS workspace_daily_msat,
@@ -119,7 +121,9 @@ UPDATE withdrawal w SET
     finding = sqlc.narg(finding)::text,
     -- A first reading that still holds keeps its time: who looks often must
     -- come to an end too.
-    finding_at = CASE WHEN sqlc.narg(finding)::text IS NULL THEN NULL WHEN @still_holds::boolean THEN w.finding_at ELSE now() END,
+    finding_at = CASE WHEN sqlc.narg(finding)::text IS NULL THEN NULL
+        WHEN @still_holds::boolean AND w.finding = sqlc.narg(finding)::text AND w.finding_sends = w.sends THEN w.finding_at
+        ELSE now() END,
     finding_sends = CASE WHEN sqlc.narg(finding)::text IS NULL THEN NULL ELSE w.sends END,
     next_check_at = now() + make_interval(secs => @next_in_s::float8)
 WHERE w.id = @id AND w.status IN ('held', 'sending', 'following') AND w.review_reason IS NULL AND w.sends = @sends;
@@ -129,10 +133,13 @@ WHERE w.id = @id AND w.status IN ('held', 'sending', 'following') AND w.review_r
 UPDATE withdrawal w SET next_check_at = now() + make_interval(secs => @next_in_s::float8)
 WHERE w.id = @id AND w.status IN ('held', 'sending', 'following') AND w.review_reason IS NULL;
 
+-- ReviewWithdrawal stops what is automatic, if the row still has the number of
+-- send rows that was judged by: a run that was paused must not take for foreign
+-- what another has sent since.
 -- name: ReviewWithdrawal :execrows
 UPDATE withdrawal w SET review_reason = @reason::text, next_check_at = NULL,
     finding = NULL, finding_at = NULL, finding_sends = NULL
-WHERE w.id = @id AND w.status IN ('held', 'sending', 'following') AND w.review_reason IS NULL;
+WHERE w.id = @id AND w.status IN ('held', 'sending', 'following') AND w.review_reason IS NULL AND w.sends = @sends;
 
 -- name: EndReview :execrows
 UPDATE withdrawal w SET review_reason = NULL, next_check_at = now() + interval '60 seconds'
@@ -221,7 +228,7 @@ WHERE w.node = @node AND w.payment_hash = ANY(@payment_hashes::bytea[]) AND w.st
 -- name: FollowedWithdrawals :many
 SELECT w.id, w.workspace_id, w.amount_msat FROM withdrawal w
 WHERE w.node = @node AND w.status = 'following' AND w.review_reason IS NULL
-ORDER BY w.id LIMIT @max_rows;
+ORDER BY w.checked_at NULLS FIRST, w.id LIMIT @max_rows;
 
 -- Live withdrawals of the hashes: those explain a payment.
 -- name: LiveHashes :many
