@@ -119,7 +119,14 @@ func TestHistoriesHoldNoSecrets(t *testing.T) {
 				require.True(t, utf8.Valid(data), "bytes that are no text: %q", data)
 				payloads.Write(append(data, '\n'))
 			}
-			require.Empty(t, secretsIn(withoutPublic(payloads.String())))
+			scanned := payloads.String()
+			if match := hashAttribute.FindSubmatch(text); match != nil {
+				// Where a run is refused only the attribute has the hash.
+				hash, err := base64.StdEncoding.DecodeString(string(match[1]))
+				require.NoError(t, err)
+				scanned = strings.ReplaceAll(scanned, string(hash), "")
+			}
+			require.Empty(t, secretsIn(withoutPublic(scanned)))
 		})
 	}
 }
@@ -128,7 +135,9 @@ func TestHistoriesHoldNoSecrets(t *testing.T) {
 // it (the other side has it), and the invoice that a quote asks about.
 var (
 	paymentHash = regexp.MustCompile(`"PaymentHash":"([0-9a-f]{64})"`)
-	quotedOf    = regexp.MustCompile(`\{"Bolt11":"(lnbcrt[0-9a-z]+)","AmountMsat":[0-9]+\}`)
+	// hashAttribute is the payment hash as a search attribute.
+	hashAttribute = regexp.MustCompile(`"PaymentHash":\s*\{\s*"metadata":\s*\{[^}]*\},\s*"data":\s*"([^"]*)"`)
+	quotedOf      = regexp.MustCompile(`\{"Bolt11":"(lnbcrt[0-9a-z]+)","AmountMsat":[0-9]+\}`)
 )
 
 func withoutPublic(text string) string {
