@@ -105,13 +105,17 @@ func (a *Withdrawals) resolveLightning(ctx context.Context, look db.LookAtWithdr
 	if why != "" {
 		return a.refuse(ctx, row.ID, command.ID, why)
 	}
+	if !none && payment.State == lightning.PaymentInFlight && row.Sends > 0 {
+		return a.voidInNameOnly(ctx, look, command, payment, void)
+	}
 
 	return a.voided(ctx, look, command, void)
 }
 
 // mayVoid says why an operator may not void; "" with the void when he may: the
-// payment failed, there is none and the invoice has expired, or nothing was
-// ever sent and somebody else pays it.
+// payment failed, there is none and the invoice has expired, nothing was ever
+// sent and somebody else pays it, or it is in flight in name only (see
+// voidInNameOnly, which reads that twice).
 func (a *Withdrawals) mayVoid(ctx context.Context, look db.LookAtWithdrawalRow, payment lightning.Payment, none bool,
 ) (void store.VoidWithdrawal, why string) {
 	row := look.Withdrawal
@@ -130,11 +134,78 @@ func (a *Withdrawals) mayVoid(ctx context.Context, look db.LookAtWithdrawalRow, 
 		void.Failure = failureOf(payment.Reason)
 	case row.Sends == 0:
 		void.Failure = payments.FailurePaidElsewhere
+	case payment.State == lightning.PaymentInFlight && isOurs(look, payment):
+		index := int64(payment.Index)
+		void.Failure, void.PaymentIndex, void.HTLCAttempts = payments.FailureNodeError, &index, payment.Attempts
+
+		return void, a.notInNameOnly(ctx, look)
 	default:
 		return void, "the node says that the payment is " + string(payment.State)
 	}
 
 	return void, ""
+}
+
+const (
+	// noHTLCMargin is how long after the last attempt an HTLC may still be on
+	// its way into a channel, twice over: lnd's switch keeps it for a link for
+	// one minute at most (htlcswitch.mailboxdeliverytimeout), then fails it.
+	noHTLCMargin = 2 * time.Minute
+	// noHTLCAge is the least age of the last send at which channels without an
+	// HTLC mean that there will be none.
+	noHTLCAge = 3 * time.Minute
+)
+
+// notInNameOnly says why a payment that the node calls in flight may yet be;
+// "" when no channel has its HTLC or will get one by itself.
+func (a *Withdrawals) notInNameOnly(ctx context.Context, look db.LookAtWithdrawalRow) (why string) {
+	const inFlight = "the node says that the payment is in_flight"
+	// The node begins attempts until the timeout of the send.
+	old := max(noHTLCAge, time.Duration(a.Policy.TimeoutS)*time.Second+noHTLCMargin)
+	if wait := old - time.Duration(look.LastSentMsAgo)*time.Millisecond; wait > 0 {
+		return fmt.Sprintf("%s, and its last send is too young to be in flight in name only: try again in %s",
+			inFlight, max(wait, time.Second).Round(time.Second))
+	}
+	htlcs, err := a.Node.HTLCsOf(ctx, lightning.Hash(look.Withdrawal.PaymentHash))
+	switch {
+	case err != nil:
+		return fmt.Sprintf("%s, and does not say what its channels hold: %v", inFlight, err)
+	case htlcs.Found:
+		return inFlight + ", and a channel has its HTLC: it may still succeed"
+	case !htlcs.Certain:
+		return inFlight + ", and a channel may have its HTLC: " + htlcs.Why
+	}
+
+	return ""
+}
+
+// voidInNameOnly voids a payment that the node will call in flight for ever,
+// once two readings of one command, 15 s apart, have found its HTLC on no
+// channel; the first one leaves the command open. Never without a command: lnd
+// keeps the record, and if it is ever paid that is the operator's loss.
+func (a *Withdrawals) voidInNameOnly(ctx context.Context, look db.LookAtWithdrawalRow, command db.WithdrawalResolution,
+	payment lightning.Payment, void store.VoidWithdrawal,
+) (workflows.WithdrawalState, error) {
+	finding := fmt.Sprintf("no htlcs %d %d, command %d", payment.Index, payment.CreatedNS, command.ID)
+	first := a.firstReading(look, finding)
+	if first >= settleGrace {
+		return a.voided(ctx, look, command, void)
+	}
+	state, err := a.state(ctx, look)
+	if err != nil {
+		return state, err
+	}
+	state.NextIn = max(settleGrace-max(first, 0), time.Second)
+	state.Note = "an operator's command: no channel has the HTLC, to be read again"
+	err = a.Store.NoteFinding(ctx, db.NoteFindingParams{
+		ID: look.Withdrawal.ID, Sends: look.Withdrawal.Sends, Finding: finding, StillHolds: first >= 0,
+		NextInS: state.NextIn.Seconds(),
+	})
+	if err != nil {
+		return state, fmt.Errorf("note the finding of %s: %w", look.Withdrawal.ID, err)
+	}
+
+	return state, nil
 }
 
 func word(payment lightning.Payment, none bool) string {
