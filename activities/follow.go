@@ -13,15 +13,9 @@ import (
 	"github.com/lntpay/lntpay/workflows"
 )
 
-const (
-	// noHTLCsAlert is how long a payment may be in flight without an HTLC before
-	// somebody should restart lnd (lnd issues #8178, #9461, #10130).
-	noHTLCsAlert = 5 * time.Minute
-	// askChannelsAfter is how long after the last send the node's channels are
-	// asked whether they have the HTLCs of its record: fresh payments cost no
-	// extra call.
-	askChannelsAfter = 5 * time.Minute
-)
+// noHTLCsAlert is how long a payment may be in flight without an HTLC before
+// somebody should look (lnd issues #8178, #9461, #10130).
+const noHTLCsAlert = 5 * time.Minute
 
 // FollowWithdrawal reads once what the node says of a payment that was sent,
 // and does what that allows: post, void, send again, or come back later.
@@ -115,29 +109,6 @@ func (a *Withdrawals) inFlight(ctx context.Context, look db.LookAtWithdrawalRow,
 	return a.comeBack(ctx, look, reading{
 		payment: payment, checked: true, noHTLCs: what != "", next: next, note: note,
 	})
-}
-
-// withoutHTLCs says in words that nothing holds a payment open that the node
-// calls in flight, and what an operator should do; "" if something does, or may.
-// The node's record of its attempts is not enough: it is written before the
-// channel's, and lnd that is killed in between believes it for ever.
-func (a *Withdrawals) withoutHTLCs(ctx context.Context, look db.LookAtWithdrawalRow, payment lightning.Payment,
-) (what, advice string) {
-	switch {
-	case payment.Pending == 0:
-		return "in flight without HTLCs", "restart lnd"
-	case time.Duration(look.LastSentMsAgo)*time.Millisecond < askChannelsAfter:
-		return "", ""
-	}
-	htlcs, err := a.Node.HTLCsOf(ctx, payment.PaymentHash)
-	if err != nil {
-		a.Log.WarnContext(ctx, "the node does not say what its channels hold", "withdrawal", look.Withdrawal.ID, "error", err)
-	}
-	if err != nil || htlcs.Found || !htlcs.Certain {
-		return "", ""
-	}
-
-	return "in flight in name only: no channel has its HTLC", "no restart of lnd ends it, see the runbook"
 }
 
 // judge handles what could become a void or another send: our payment has

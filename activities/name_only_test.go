@@ -147,26 +147,26 @@ func TestInNameOnlyRefused(t *testing.T) {
 // What happens between the two readings of a command.
 func TestInNameOnlyBetweenReadings(t *testing.T) {
 	t.Parallel()
+	type happens = func(*testing.T, *world, string, lightning.Hash)
+	run := func(sql string) happens {
+		return func(t *testing.T, w *world, _ string, _ lightning.Hash) { w.exec(t, sql) }
+	}
+	steady := func(_ *testing.T, w *world, _ string, _ lightning.Hash) { w.node.SetSteady(15500 * time.Millisecond) }
+	inactive := func(_ *testing.T, w *world, _ string, _ lightning.Hash) { w.node.SetChannelsActive(false) }
+	paid := func(t *testing.T, w *world, _ string, hash lightning.Hash) {
+		require.NoError(t, w.node.SettlePayment(hash))
+	}
 	for name, c := range map[string]struct {
-		happens func(*testing.T, *world, string, lightning.Hash)
-		outcome string
-		status  string
+		happens         happens
+		outcome, status string
 	}{
-		"nothing":             {func(*testing.T, *world, string, lightning.Hash) {}, "applied", "failed"},
-		"the node in trouble": {func(_ *testing.T, w *world, _ string, _ lightning.Hash) { w.node.SetSteady(15500 * time.Millisecond) }, "", "following"},
-		"a channel goes":      {func(_ *testing.T, w *world, _ string, _ lightning.Hash) { w.node.SetChannelsActive(false) }, "refused", "following"},
-		"another send": {func(t *testing.T, w *world, id string, _ lightning.Hash) {
-			w.exec(t, "UPDATE withdrawal SET finding_sends = 0 WHERE id = $1", id)
-		}, "", "following"},
-		"it is paid": {func(t *testing.T, w *world, _ string, hash lightning.Hash) {
-			require.NoError(t, w.node.SettlePayment(hash))
-		}, "refused", "following"},
-		"the node back in time": {func(t *testing.T, w *world, _ string, _ lightning.Hash) {
-			w.exec(t, "UPDATE node SET regressed_at = now()")
-		}, "refused", "following"},
-		"a review": {func(t *testing.T, w *world, id string, _ lightning.Hash) {
-			w.exec(t, "UPDATE withdrawal SET review_reason = 'test', next_check_at = NULL WHERE id = $1", id)
-		}, "applied", "failed"},
+		"nothing":               {run("SELECT 1"), "applied", "failed"},
+		"the node in trouble":   {steady, "", "following"},
+		"a channel goes":        {inactive, "refused", "following"},
+		"another send":          {run("UPDATE withdrawal SET finding_sends = 0"), "", "following"},
+		"it is paid":            {paid, "refused", "following"},
+		"the node back in time": {run("UPDATE node SET regressed_at = now()"), "refused", "following"},
+		"a review":              {run("UPDATE withdrawal SET review_reason = 'test', next_check_at = NULL"), "applied", "failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

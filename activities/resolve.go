@@ -146,68 +146,6 @@ func (a *Withdrawals) mayVoid(ctx context.Context, look db.LookAtWithdrawalRow, 
 	return void, ""
 }
 
-const (
-	// noHTLCMargin is how long after the last attempt an HTLC may still be on
-	// its way into a channel, twice over: lnd's switch keeps it for a link for
-	// one minute at most (htlcswitch.mailboxdeliverytimeout), then fails it.
-	noHTLCMargin = 2 * time.Minute
-	// noHTLCAge is the least age of the last send at which channels without an
-	// HTLC mean that there will be none.
-	noHTLCAge = 3 * time.Minute
-)
-
-// notInNameOnly says why a payment that the node calls in flight may yet be;
-// "" when no channel has its HTLC or will get one by itself.
-func (a *Withdrawals) notInNameOnly(ctx context.Context, look db.LookAtWithdrawalRow) (why string) {
-	const inFlight = "the node says that the payment is in_flight"
-	// The node begins attempts until the timeout of the send.
-	old := max(noHTLCAge, time.Duration(a.Policy.TimeoutS)*time.Second+noHTLCMargin)
-	if wait := old - time.Duration(look.LastSentMsAgo)*time.Millisecond; wait > 0 {
-		return fmt.Sprintf("%s, and its last send is too young to be in flight in name only: try again in %s",
-			inFlight, max(wait, time.Second).Round(time.Second))
-	}
-	htlcs, err := a.Node.HTLCsOf(ctx, lightning.Hash(look.Withdrawal.PaymentHash))
-	switch {
-	case err != nil:
-		return fmt.Sprintf("%s, and does not say what its channels hold: %v", inFlight, err)
-	case htlcs.Found:
-		return inFlight + ", and a channel has its HTLC: it may still succeed"
-	case !htlcs.Certain:
-		return inFlight + ", and a channel may have its HTLC: " + htlcs.Why
-	}
-
-	return ""
-}
-
-// voidInNameOnly voids a payment that the node will call in flight for ever,
-// once two readings of one command, 15 s apart, have found its HTLC on no
-// channel; the first one leaves the command open. Never without a command: lnd
-// keeps the record, and if it is ever paid that is the operator's loss.
-func (a *Withdrawals) voidInNameOnly(ctx context.Context, look db.LookAtWithdrawalRow, command db.WithdrawalResolution,
-	payment lightning.Payment, void store.VoidWithdrawal,
-) (workflows.WithdrawalState, error) {
-	finding := fmt.Sprintf("no htlcs %d %d, command %d", payment.Index, payment.CreatedNS, command.ID)
-	first := a.firstReading(look, finding)
-	if first >= settleGrace {
-		return a.voided(ctx, look, command, void)
-	}
-	state, err := a.state(ctx, look)
-	if err != nil {
-		return state, err
-	}
-	state.NextIn = max(settleGrace-max(first, 0), time.Second)
-	state.Note = "an operator's command: no channel has the HTLC, to be read again"
-	err = a.Store.NoteFinding(ctx, db.NoteFindingParams{
-		ID: look.Withdrawal.ID, Sends: look.Withdrawal.Sends, Finding: finding, StillHolds: first >= 0,
-		NextInS: state.NextIn.Seconds(),
-	})
-	if err != nil {
-		return state, fmt.Errorf("note the finding of %s: %w", look.Withdrawal.ID, err)
-	}
-
-	return state, nil
-}
-
 func word(payment lightning.Payment, none bool) string {
 	if none {
 		return "no such payment"

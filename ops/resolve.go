@@ -89,7 +89,8 @@ Exit code 0: applied. 1: refused, and nothing has changed. 2: written, and not j
 	}
 	s.register(cmd)
 	cmd.Flags().BoolVar(&post, "post", false, "book it as paid, if the node says that it succeeded")
-	cmd.Flags().BoolVar(&void, "void", false, "give the funds back, if the payment has failed, can no longer be made, or no channel has its HTLC")
+	cmd.Flags().BoolVar(&void, "void", false,
+		"give the funds back, if the payment has failed, can no longer be made, or no channel has its HTLC")
 	cmd.Flags().DurationVar(&wait, "wait", resolveWait, "how long to wait for the worker's judgement, 2m at most")
 	cmd.Flags().BoolVar(&retry, "retry", false, "end the review and go on from the row")
 
