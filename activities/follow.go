@@ -14,7 +14,7 @@ import (
 )
 
 // noHTLCsAlert is how long a payment may be in flight without an HTLC before
-// somebody should restart lnd (lnd issues #8178, #9461, #10130).
+// somebody should look (lnd issues #8178, #9461, #10130).
 const noHTLCsAlert = 5 * time.Minute
 
 // FollowWithdrawal reads once what the node says of a payment that was sent,
@@ -96,17 +96,18 @@ func (a *Withdrawals) inFlight(ctx context.Context, look db.LookAtWithdrawalRow,
 	next := min(max(age/6, minFollow), maxFollow)
 	note := fmt.Sprintf("in flight for %s after %d attempts, HTLCs expire at height %d",
 		age.Round(time.Second), payment.Attempts, payment.ExpiryHeight)
-	if payment.Pending == 0 {
-		note = fmt.Sprintf("in flight for %s after %d attempts, without HTLCs", age.Round(time.Second), payment.Attempts)
+	what, advice := a.withoutHTLCs(ctx, look, payment)
+	if what != "" {
+		note = fmt.Sprintf("%s, for %s after %d attempts", what, age.Round(time.Second), payment.Attempts)
 	}
 	without := time.Duration(look.NoHtlcsMs) * time.Millisecond
-	if payment.Pending == 0 && without >= noHTLCsAlert {
-		a.Alerts.Raise(ctx, AlertNoHTLCs, "a payment is in flight without HTLCs: restart lnd",
+	if what != "" && without >= noHTLCsAlert {
+		a.Alerts.Raise(ctx, AlertNoHTLCs, "a payment is "+what+"; "+advice,
 			"withdrawal", look.Withdrawal.ID, "for_s", int(without.Seconds()))
 	}
 
 	return a.comeBack(ctx, look, reading{
-		payment: payment, checked: true, noHTLCs: payment.Pending == 0, next: next, note: note,
+		payment: payment, checked: true, noHTLCs: what != "", next: next, note: note,
 	})
 }
 

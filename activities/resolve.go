@@ -105,6 +105,9 @@ func (a *Withdrawals) resolveLightning(ctx context.Context, look db.LookAtWithdr
 	if why != "" {
 		return a.refuse(ctx, row.ID, command.ID, why)
 	}
+	if !none && payment.State == lightning.PaymentInFlight && row.Sends > 0 {
+		return a.voidInNameOnly(ctx, look, command, payment, void)
+	}
 
 	return a.voided(ctx, look, command, void)
 }
@@ -128,8 +131,9 @@ func (a *Withdrawals) postCommanded(ctx context.Context, row db.Withdrawal, paym
 }
 
 // mayVoid says why an operator may not void; "" with the void when he may: the
-// payment failed, there is none and the invoice has expired, or nothing was
-// ever sent and somebody else pays it.
+// payment failed, there is none and the invoice has expired, nothing was ever
+// sent and somebody else pays it, or it is in flight in name only (see
+// voidInNameOnly, which reads that twice).
 func (a *Withdrawals) mayVoid(ctx context.Context, look db.LookAtWithdrawalRow, payment lightning.Payment, none bool,
 ) (void store.VoidWithdrawal, why string) {
 	row := look.Withdrawal
@@ -148,6 +152,11 @@ func (a *Withdrawals) mayVoid(ctx context.Context, look db.LookAtWithdrawalRow, 
 		void.Failure = failureOf(payment.Reason)
 	case row.Sends == 0:
 		void.Failure = payments.FailurePaidElsewhere
+	case payment.State == lightning.PaymentInFlight && isOurs(look, payment):
+		index := int64(payment.Index)
+		void.Failure, void.PaymentIndex, void.HTLCAttempts = payments.FailureNodeError, &index, payment.Attempts
+
+		return void, a.notInNameOnly(ctx, look)
 	default:
 		return void, "the node says that the payment is " + string(payment.State)
 	}

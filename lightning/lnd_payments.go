@@ -29,6 +29,8 @@ func SpendPermissions() []string {
 		"/routerrpc.Router/TrackPayments",
 		"/lnrpc.Lightning/ListPayments",
 		"/lnrpc.Lightning/QueryRoutes",
+		"/lnrpc.Lightning/ListChannels",
+		"/lnrpc.Lightning/PendingChannels",
 	}
 }
 

@@ -99,8 +99,9 @@ type PaymentState string
 //
 // In flight is not always true: lnd 0.21.2 that is stopped between its record
 // of an attempt and the channel's says in flight, with one HTLC pending, for
-// ever, through restarts and with no HTLC in any channel (seen on regtest).
-// That ExpiryHeight lies in the past is all that shows it.
+// ever, through restarts and with no HTLC in any channel (seen on regtest;
+// htlcswitch/switch.go, GetAttemptResult, finds the half circuit and waits).
+// HTLCsOf shows it.
 const (
 	PaymentInFlight  PaymentState = "in_flight"
 	PaymentSucceeded PaymentState = "succeeded"
@@ -142,6 +143,16 @@ type Payment struct {
 	Attempts     int
 	Pending      int
 	ExpiryHeight uint32
+}
+
+// HTLCs is what the node's channels say of a payment, whatever its record says.
+type HTLCs struct {
+	// Found says that a channel has an outgoing HTLC of the hash.
+	Found bool
+	// Certain is false when one that was not found could be hidden; Why says
+	// by what, in words.
+	Certain bool
+	Why     string
 }
 
 // SendRequest is what SendPayment asks for.
@@ -216,6 +227,10 @@ type Node interface {
 	// TrackPayment reads what the node knows of a hash, once;
 	// ErrPaymentNotFound on gRPC NotFound.
 	TrackPayment(ctx context.Context, hash Hash) (Payment, error)
+	// HTLCsOf reads whether a channel has an outgoing HTLC of the hash. One that
+	// was sent in the last minute may not be seen yet: lnd keeps it that long
+	// for a link (htlcswitch.mailboxdeliverytimeout).
+	HTLCsOf(ctx context.Context, hash Hash) (HTLCs, error)
 	// SubscribePayments streams what is in flight, then every change of every
 	// payment, until the context ends or the stream breaks (always a non-nil
 	// error). Ends from before onOpen, or just after it, are not told.

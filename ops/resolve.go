@@ -62,7 +62,8 @@ func resolveCommand(connect Connect) *cobra.Command {
 		Short: "Ask a worker to end a withdrawal as the node says, or to go on with it",
 		Long: `Ask a worker to end a withdrawal, or to go on with it. The worker reads the node once more and
 refuses what the node does not allow: --post only a payment that succeeded, --void only one
-that has failed or can no longer be made. --retry ends the review and goes on from the row.
+that has failed, can no longer be made, or is in flight in name only: no channel has its HTLC,
+read twice, 15 s apart. --retry ends the review and goes on from the row.
 
 Exit code 0: applied. 1: refused, and nothing has changed. 2: written, and not judged yet.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -88,7 +89,8 @@ Exit code 0: applied. 1: refused, and nothing has changed. 2: written, and not j
 	}
 	s.register(cmd)
 	cmd.Flags().BoolVar(&post, "post", false, "book it as paid, if the node says that it succeeded")
-	cmd.Flags().BoolVar(&void, "void", false, "give the funds back, if the payment has failed or can no longer be made")
+	cmd.Flags().BoolVar(&void, "void", false,
+		"give the funds back, if the payment has failed, can no longer be made, or no channel has its HTLC")
 	cmd.Flags().DurationVar(&wait, "wait", resolveWait, "how long to wait for the worker's judgement, 2m at most")
 	cmd.Flags().BoolVar(&retry, "retry", false, "end the review and go on from the row")
 

@@ -71,6 +71,7 @@ func Conformance(t *testing.T, subject Subject) {
 		"send: held, cancelled": testSendHeldCancelled,
 		"send: context ends":    testSendContextEnds,
 		"track unknown":         testTrackUnknown,
+		"HTLCs":                 testHTLCs,
 		"list payments":         testListPayments,
 		"payment stream":        testPaymentStream,
 		"estimate":              testEstimate,

@@ -255,6 +255,30 @@ func testSendContextEnds(t *testing.T, s Subject) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+// testHTLCs: a channel has the HTLC of a payment that is held, and of no other.
+func testHTLCs(t *testing.T, s Subject) {
+	unknown := preimage(t).Hash()
+	require.Eventually(t, func() bool {
+		htlcs, err := s.Node.HTLCsOf(t.Context(), unknown)
+
+		return err == nil && htlcs == lightning.HTLCs{Certain: true}
+	}, patience, 20*time.Millisecond, "its channels are active again some time after a restart")
+	p := preimage(t)
+	_, end := s.hold(t, p)
+	found := func(want bool) func() bool {
+		return func() bool {
+			held, err := s.Node.HTLCsOf(t.Context(), p.Hash())
+
+			return err == nil && held.Certain && held.Found == want
+		}
+	}
+	// The record of the attempt is older than the HTLC in the channel.
+	require.Eventually(t, found(true), patience, 20*time.Millisecond)
+	require.NoError(t, s.Recipient.Settle(t.Context(), p))
+	require.Equal(t, lightning.PaymentSucceeded, wait(t, end).State)
+	require.Eventually(t, found(false), patience, 20*time.Millisecond)
+}
+
 func testTrackUnknown(t *testing.T, s Subject) {
 	_, err := s.Node.TrackPayment(t.Context(), preimage(t).Hash())
 	require.ErrorIs(t, err, lightning.ErrPaymentNotFound)

@@ -26,6 +26,7 @@ const (
 	SendPayment       Method = "SendPayment"
 	TrackPayment      Method = "TrackPayment"
 	SubscribePayments Method = "SubscribePayments"
+	HTLCsOf           Method = "HTLCsOf"
 	ListPayments      Method = "ListPayments"
 	EstimateFee       Method = "EstimateFee"
 )

@@ -65,6 +65,8 @@ type Node struct {
 	fee      payments.Msat
 	estimate *estimate
 	steady   time.Duration
+	// inactive says that a channel is: see SetChannelsActive.
+	inactive bool
 }
 
 var _ lightning.Node = (*Node)(nil)

@@ -16,13 +16,14 @@ import (
 	"github.com/lntpay/lntpay/payments"
 )
 
-// Outcome is what becomes of one payment. Make it with Succeed, Fail, Hold or
-// Stick.
+// Outcome is what becomes of one payment. Make it with Succeed, Fail, Hold,
+// Stick or Phantom.
 type Outcome struct {
-	fee    payments.Msat
-	reason lightning.FailureReason
-	held   bool
-	stuck  bool
+	fee     payments.Msat
+	reason  lightning.FailureReason
+	held    bool
+	stuck   bool
+	phantom bool
 }
 
 // Succeed pays at once for a fee. A fee above the request's limit makes the
@@ -40,6 +41,19 @@ func Hold(fee payments.Msat) Outcome { return Outcome{fee: fee, held: true} }
 // Stick is in flight without an HTLC, as lnd's payments sometimes are until it
 // is restarted (lnd #9461), or until SettlePayment or FailPayment.
 func Stick() Outcome { return Outcome{stuck: true} }
+
+// Phantom is in flight with one HTLC that no channel has, for ever, as after an
+// lnd that was killed between its record of the attempt and the channel's; or
+// until SettlePayment or FailPayment.
+func Phantom() Outcome { return Outcome{held: true, phantom: true} }
+
+// SetChannelsActive says whether all channels are active. While they are not,
+// HTLCsOf is not certain of what it does not find.
+func (n *Node) SetChannelsActive(active bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.inactive = !active
+}
 
 // Script says what becomes of the next initiations of a hash, in order; the
 // last one stays. Without a script payments succeed for the default fee (see

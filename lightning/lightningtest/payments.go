@@ -22,6 +22,8 @@ type payment struct {
 	to *Node
 	// fee is what success will cost: lnd counts settled HTLCs only.
 	fee payments.Msat
+	// phantom says that no channel has its HTLC.
+	phantom bool
 	// changed is closed and replaced at each change.
 	changed chan struct{}
 }
@@ -101,6 +103,7 @@ func (n *Node) begin(sent *payment, outcome Outcome, feeLimit payments.Msat) {
 
 		return
 	}
+	sent.phantom = outcome.phantom
 	sent.fee, sent.Attempts, sent.Pending, sent.ExpiryHeight = outcome.fee, 1, 1, HoldExpiryHeight
 	n.tell(sent)
 	switch {
@@ -209,6 +212,28 @@ func (n *Node) TrackPayment(ctx context.Context, hash lightning.Hash) (found lig
 	}
 
 	return found, nil
+}
+
+// HTLCsOf implements lightning.Node.
+func (n *Node) HTLCsOf(ctx context.Context, hash lightning.Hash) (htlcs lightning.HTLCs, err error) {
+	err = n.do(ctx, HTLCsOf, func() error {
+		known, ok := n.payments[hash]
+		switch {
+		case ok && known.Pending > 0 && !known.phantom:
+			htlcs = lightning.HTLCs{Found: true, Certain: true}
+		case n.inactive:
+			htlcs.Why = "a channel is not active"
+		default:
+			htlcs.Certain = true
+		}
+
+		return nil
+	})
+	if err != nil {
+		return lightning.HTLCs{}, err
+	}
+
+	return htlcs, nil
 }
 
 // ListPayments implements lightning.Node. Each page is a call of its own for

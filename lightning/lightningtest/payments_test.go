@@ -202,6 +202,31 @@ func TestScriptInOrder(t *testing.T) {
 	require.Greater(t, second.Index, first.Index)
 }
 
+// In flight in name only: lnd's record has an HTLC, and no channel has.
+func TestPhantom(t *testing.T) {
+	t.Parallel()
+	node := lightningtest.New("fake")
+	bolt11, preimage := node.OutsideInvoice(5000, time.Hour, lightningtest.ThatWill(lightningtest.Phantom()))
+	_, err := send(t, node, bolt11)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	node.Restart()
+	node.Restore(node.Snapshot())
+	found, err := node.TrackPayment(t.Context(), preimage.Hash())
+	require.NoError(t, err)
+	require.Equal(t, lightning.PaymentInFlight, found.State)
+	require.Equal(t, 1, found.Pending)
+	htlcs, err := node.HTLCsOf(t.Context(), preimage.Hash())
+	require.NoError(t, err)
+	require.Equal(t, lightning.HTLCs{Certain: true}, htlcs)
+	node.SetChannelsActive(false)
+	htlcs, err = node.HTLCsOf(t.Context(), preimage.Hash())
+	require.NoError(t, err)
+	require.False(t, htlcs.Certain)
+	require.NotEmpty(t, htlcs.Why)
+	node.SetChannelsActive(true)
+	require.NoError(t, node.SettlePayment(preimage.Hash()))
+}
+
 func TestRestoreForgetsPayments(t *testing.T) {
 	t.Parallel()
 	node := lightningtest.New("fake")

@@ -138,7 +138,9 @@ func (n *Node) Restore(past Snapshot) {
 	n.highest, n.entries, n.held = past.highest, slices.Clone(past.entries), nil
 	n.payments = map[lightning.Hash]*payment{}
 	for hash, known := range past.payments {
-		n.payments[hash] = &payment{Payment: known.Payment, to: known.to, fee: known.fee, changed: make(chan struct{})}
+		n.payments[hash] = &payment{
+			Payment: known.Payment, to: known.to, fee: known.fee, phantom: known.phantom, changed: make(chan struct{}),
+		}
 	}
 	n.steady = 0
 	n.breakStreams(ErrLost)

@@ -769,6 +769,34 @@ func (q *Queries) LookAtWithdrawal(ctx context.Context, id string) (LookAtWithdr
 	return i, err
 }
 
+const noteFinding = `-- name: NoteFinding :exec
+UPDATE withdrawal w SET finding = $1::text, finding_sends = w.sends,
+    finding_at = CASE WHEN $2::boolean THEN coalesce(w.finding_at, now()) ELSE now() END,
+    next_check_at = CASE WHEN w.review_reason IS NULL THEN now() + make_interval(secs => $3::float8) END
+WHERE w.id = $4 AND w.status IN ('held', 'sending', 'following') AND w.sends = $5
+`
+
+type NoteFindingParams struct {
+	Finding    string
+	StillHolds bool
+	NextInS    float64
+	ID         string
+	Sends      int32
+}
+
+// NoteFinding keeps the first of the two equal readings that an operator's
+// command rests on, and the time of one that still holds; under review too.
+func (q *Queries) NoteFinding(ctx context.Context, arg NoteFindingParams) error {
+	_, err := q.db.Exec(ctx, noteFinding,
+		arg.Finding,
+		arg.StillHolds,
+		arg.NextInS,
+		arg.ID,
+		arg.Sends,
+	)
+	return err
+}
+
 const noteProgress = `-- name: NoteProgress :exec
 UPDATE withdrawal w SET
     status = CASE WHEN w.status = 'sending' THEN 'following' ELSE w.status END,

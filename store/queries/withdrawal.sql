@@ -128,6 +128,14 @@ UPDATE withdrawal w SET
     next_check_at = now() + make_interval(secs => @next_in_s::float8)
 WHERE w.id = @id AND w.status IN ('held', 'sending', 'following') AND w.review_reason IS NULL AND w.sends = @sends;
 
+-- NoteFinding keeps the first of the two equal readings that an operator's
+-- command rests on, and the time of one that still holds; under review too.
+-- name: NoteFinding :exec
+UPDATE withdrawal w SET finding = @finding::text, finding_sends = w.sends,
+    finding_at = CASE WHEN @still_holds::boolean THEN coalesce(w.finding_at, now()) ELSE now() END,
+    next_check_at = CASE WHEN w.review_reason IS NULL THEN now() + make_interval(secs => @next_in_s::float8) END
+WHERE w.id = @id AND w.status IN ('held', 'sending', 'following') AND w.sends = @sends;
+
 -- PostponeWithdrawal only says when somebody looks again.
 -- name: PostponeWithdrawal :exec
 UPDATE withdrawal w SET next_check_at = now() + make_interval(secs => @next_in_s::float8)
