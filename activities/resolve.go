@@ -137,6 +137,8 @@ func (a *Withdrawals) postCommanded(ctx context.Context, row db.Withdrawal, paym
 func (a *Withdrawals) mayVoid(ctx context.Context, look db.LookAtWithdrawalRow, payment lightning.Payment, none bool,
 ) (void store.VoidWithdrawal, why string) {
 	row := look.Withdrawal
+	// What was there before our first send is none of ours.
+	none = none || row.Sends > 0 && !isOurs(look, payment)
 	if wait := a.untilSettled(look); row.Sends > 0 && wait > 0 {
 		return void, fmt.Sprintf("a send may still be under way: try again in %s", wait.Round(time.Second))
 	}

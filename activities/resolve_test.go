@@ -80,6 +80,15 @@ func TestResolve(t *testing.T) {
 
 			return id
 		}, "void", "refused", "following"},
+		"void by another's failure": {func(t *testing.T, w *world) string {
+			id, hash := w.held(t)
+			w.node.ForeignPayment(hash, lightning.PaymentFailed, amount, 0)
+			w.node.Inject(lightningtest.SendPayment, lightningtest.FailBefore)
+			w.send(t, id)
+			w.pass(t, id, time.Minute)
+
+			return id
+		}, "void", "refused", "following"},
 		"void what expired unsent": {func(t *testing.T, w *world) string {
 			id, _ := w.lost(t, lightningtest.FailBefore)
 			w.pass(t, id, time.Minute)
