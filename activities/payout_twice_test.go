@@ -208,11 +208,14 @@ func (p *payoutHistory) run(t *testing.T, step step, look bool) {
 	// The clocks of workflow and Postgres differ; only Postgres' counts.
 	p.order.StartBy = env.Now().Add(10 * time.Minute)
 	env.RegisterDelayedCallback(func() { update(env, workflows.UpdateHold, p.order) }, 0)
-	env.RegisterDelayedCallback(func() {
-		p.happen(t)
-		update(env, workflows.UpdateNudge, workflows.Nudge{ID: p.order.WithdrawalID})
-		env.SignalWorkflow(workflows.SignalNudge, nil)
-	}, 5*time.Minute)
+	for _, after := range callbacks() {
+		env.RegisterDelayedCallback(func() {
+			p.node.ReleaseSends()
+			p.happen(t)
+			update(env, workflows.UpdateNudge, workflows.Nudge{ID: p.order.WithdrawalID})
+			env.SignalWorkflow(workflows.SignalNudge, nil)
+		}, after)
+	}
 	env.ExecuteWorkflow(workflows.NameWithdrawal, workflows.WithdrawalInput{WithdrawalID: p.order.WithdrawalID, Look: look})
 	require.True(t, env.IsWorkflowCompleted(), "the run of %s hangs", p.order.WithdrawalID)
 	if err := env.GetWorkflowError(); err != nil {
@@ -222,10 +225,13 @@ func (p *payoutHistory) run(t *testing.T, step step, look bool) {
 
 // happen ends a held payment.
 func (p *payoutHistory) happen(t *testing.T) {
-	if p.ended || !p.life.settle && !p.life.fail || p.node.Initiations(p.hash) == 0 {
+	if !p.life.settle && !p.life.fail {
 		return
 	}
-	p.ended = true
+	payment, err := p.node.TrackPayment(t.Context(), p.hash)
+	if err != nil || payment.State != lightning.PaymentInFlight {
+		return
+	}
 	if p.life.settle {
 		require.NoError(t, p.node.SettlePayment(p.hash))
 	} else {
@@ -243,6 +249,7 @@ func (p *payoutHistory) register(t *testing.T, env *testsuite.TestWorkflowEnviro
 	add(env, s, workflows.ActivityLookAtWithdrawal, p.payouts.LookAtWithdrawal)
 	add(env, s, workflows.ActivitySendWithdrawal, func(ctx context.Context, in workflows.SendWithdrawal) (workflows.WithdrawalState, error) {
 		p.catchUp(t, env)
+		defer p.breakStreams()()
 
 		return p.payouts.SendWithdrawal(ctx, in)
 	})
@@ -257,6 +264,24 @@ func (p *payoutHistory) register(t *testing.T, env *testsuite.TestWorkflowEnviro
 		return p.payouts.SettleByBook(ctx, id)
 	})
 	add(env, s, workflows.ActivityAttemptDelivery, p.attempt)
+}
+
+// breakStreams ends the stream of a send that is held, which would be read for
+// 20 s, until stop.
+func (p *payoutHistory) breakStreams() (stop func()) {
+	ended := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-time.After(50 * time.Millisecond):
+				p.node.BreakStreams()
+			case <-ended:
+				return
+			}
+		}
+	}()
+
+	return func() { close(ended) }
 }
 
 // payFromOutside is somebody who pays the invoice before the book transfer does.
