@@ -131,7 +131,8 @@ func (n *lnd) bounded(ctx context.Context, timeout time.Duration, do func(contex
 
 // advisory marks the context of a call that says nothing about payments: what
 // it fails with must not hold up conclusions about them. A client chooses the
-// invoice of a quote, and some callers wait for such an answer but a moment.
+// invoice of a quote, some callers wait for such an answer but a moment, and a
+// macaroon from before may not allow it.
 type advisory struct{}
 
 // withAdvice marks ctx so.

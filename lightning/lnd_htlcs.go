@@ -16,7 +16,7 @@ func (n *lnd) HTLCsOf(ctx context.Context, hash Hash) (HTLCs, error) {
 	var open *lnrpc.ListChannelsResponse
 	var closing *lnrpc.PendingChannelsResponse
 	call := "ListChannels"
-	err := n.spend(ctx, callTimeout, func(ctx context.Context, client lnrpc.LightningClient) (err error) {
+	err := n.spend(withAdvice(ctx), callTimeout, func(ctx context.Context, client lnrpc.LightningClient) (err error) {
 		if open, err = client.ListChannels(ctx, &lnrpc.ListChannelsRequest{}); err != nil {
 			return err
 		}
