@@ -233,6 +233,11 @@ func (w *withdrawer) refused(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// A payment of the stack's user may be held all the while.
+	before, err := w.locked(ctx)
+	if err != nil {
+		return err
+	}
 	var delays result
 	for _, one := range bills {
 		got, err := w.pay(ctx, one)
@@ -243,11 +248,12 @@ func (w *withdrawer) refused(ctx context.Context) error {
 		if got.Status != "failed" || got.Failure.Code != "rejected_by_recipient" {
 			return fmt.Errorf("a refused bill: %s is %s, %s", got.ID, got.Status, got.Failure.Code)
 		}
-		var balance struct {
-			LockedMsat int64 `json:"locked_msat"`
+		locked, err := w.locked(ctx)
+		if err != nil {
+			return err
 		}
-		if _, err := w.call(ctx, http.MethodGet, "/v1/balance", "", &balance); err != nil || balance.LockedMsat != 0 {
-			return fmt.Errorf("%d msat are locked after %s: %w", balance.LockedMsat, got.ID, err)
+		if locked != before {
+			return fmt.Errorf("%d msat are locked after %s, %d before", locked, got.ID, before)
 		}
 		failed, err := failures.failedAt(ctx, one.hash)
 		if err != nil {
@@ -259,4 +265,14 @@ func (w *withdrawer) refused(ctx context.Context) error {
 		refusedBills, delays.percentile(50), delays.percentile(100))
 
 	return nil
+}
+
+// locked is what is locked of the workspace's balance, in msat.
+func (w *withdrawer) locked(ctx context.Context) (int64, error) {
+	var balance struct {
+		LockedMsat int64 `json:"locked_msat"`
+	}
+	_, err := w.call(ctx, http.MethodGet, "/v1/balance", "", &balance)
+
+	return balance.LockedMsat, err
 }
