@@ -38,6 +38,15 @@ func awaitOldSends(t *testing.T, s *stack, ids []string) {
 // ops runs an operator's command, which must do what it says.
 func (s *stack) ops(t *testing.T, args ...string) string {
 	t.Helper()
+	out, err := s.operate(t, args...)
+	require.NoError(t, err, "%v: %s", args, out)
+
+	return out
+}
+
+// operate runs an operator's command.
+func (s *stack) operate(t *testing.T, args ...string) (string, error) {
+	t.Helper()
 	env, err := s.dev.Environ()
 	require.NoError(t, err)
 	command := exec.CommandContext(t.Context(), s.program, append([]string{"ops"}, args...)...)
@@ -46,9 +55,8 @@ func (s *stack) ops(t *testing.T, args ...string) string {
 		command.Env = append(command.Env, name+"="+value)
 	}
 	out, err := command.CombinedOutput()
-	require.NoError(t, err, "%v: %s", args, out)
 
-	return string(out)
+	return string(out), err
 }
 
 // checkAbandoned: the withdrawal was voided, and nothing has moved, whatever

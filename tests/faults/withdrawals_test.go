@@ -94,6 +94,8 @@ type payouts struct {
 	// abandoned are the ids of those that lnd will never end, and that an operator
 	// voided.
 	abandoned []string
+	// severed are those that a channel may hold which lnd cannot bring up.
+	severed []string
 
 	mu    sync.Mutex
 	byKey map[string]withdrawalObject
@@ -134,8 +136,8 @@ func TestWithdrawals(t *testing.T) {
 	require.True(t, late.Stop(), "the load did not end")
 	t.Logf("%s: all withdrawals are posted", time.Since(began).Round(time.Second))
 	p.awaitEnd(t, s)
-	t.Logf("%s: all withdrawals are over, %d of them as lnd left them: in flight in name only, voided by an operator",
-		time.Since(began).Round(time.Second), len(p.abandoned))
+	t.Logf("%s: all withdrawals are over, %d of them as lnd left them: in flight in name only, voided by an operator; %d are on a channel that it cannot bring up",
+		time.Since(began).Round(time.Second), len(p.abandoned), len(p.severed))
 	cancel()
 	p.payees.Wait()
 	require.Empty(t, w.wrong)
@@ -260,9 +262,18 @@ func (p *payouts) awaitEnd(t *testing.T, s *stack) {
 	t.Helper()
 	began, restarted := time.Now(), false
 	var stuck []string // nil before the first look
+	up := began        // When all channels last were.
 	for since := began; ; {
 		open := slices.DeleteFunc(all[withdrawalObject](t, &p.w.client, "/v1/withdrawals"), withdrawalObject.over)
 		if len(open) == 0 {
+			return
+		}
+		if !isSevered(t, s) {
+			up = time.Now()
+		}
+		if time.Since(up) > severedFor && time.Since(began) > 2*severedFor && allInFlight(t, s, open) {
+			p.leaveSevered(t, s, open)
+
 			return
 		}
 		now, first := withoutHTLCs(t, s, open), stuck == nil
@@ -272,7 +283,7 @@ func (p *payouts) awaitEnd(t *testing.T, s *stack) {
 			s.kill(t, "lnd_merchant")
 			restarted, since, stuck = true, time.Now(), nil
 		}
-		if restarted && len(stuck) == len(open) && time.Since(since) > stuckFor {
+		if restarted && len(stuck) == len(open) && time.Since(since) > stuckFor && time.Since(up) < stuckFor {
 			p.voidAbandoned(t, s, stuck)
 
 			return
