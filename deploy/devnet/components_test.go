@@ -2,7 +2,6 @@ package devnet
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -11,14 +10,16 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/lntpay/lntpay/deploy/devnet/freeport"
 )
 
 // startPostgres runs a server for one test.
 func startPostgres(t *testing.T) string {
 	t.Helper()
-	ports, err := FreePorts(1)
+	port, err := freeport.Take(1)
 	require.NoError(t, err)
-	dsn, stop, err := StartPostgres(t.Context(), t.TempDir(), ports[0])
+	dsn, stop, err := StartPostgres(t.Context(), t.TempDir(), port)
 	require.NoError(t, err)
 	t.Cleanup(stop)
 
@@ -26,10 +27,10 @@ func startPostgres(t *testing.T) string {
 }
 
 func TestPostgresKeepsItsData(t *testing.T) {
-	ports, err := FreePorts(1)
+	port, err := freeport.Take(1)
 	require.NoError(t, err)
 	dir := t.TempDir()
-	dsn, stop, err := StartPostgres(t.Context(), dir, ports[0])
+	dsn, stop, err := StartPostgres(t.Context(), dir, port)
 	require.NoError(t, err)
 	conn, err := pgx.Connect(t.Context(), dsn)
 	require.NoError(t, err)
@@ -42,7 +43,7 @@ func TestPostgresKeepsItsData(t *testing.T) {
 	stop()
 	require.Error(t, pingPostgres(t.Context(), dsn))
 
-	_, stop, err = StartPostgres(t.Context(), dir, ports[0])
+	_, stop, err = StartPostgres(t.Context(), dir, port)
 	require.NoError(t, err)
 	defer stop()
 	conn, err = pgx.Connect(t.Context(), dsn)
@@ -94,16 +95,12 @@ func TestComponents(t *testing.T) {
 
 func tryTemporal(ctx context.Context, t *testing.T) error {
 	t.Helper()
-	ports, err := FreePorts(9)
+	base, err := freeport.Take(TemporalPortCount)
 	if err != nil {
 		return err
 	}
 	began := time.Now()
-	layout := TemporalPorts{
-		Frontend: ports[0], HTTP: ports[1], History: ports[2], Matching: ports[3], Worker: ports[4],
-		Membership: 21000 + os.Getpid()%8000,
-	}
-	addr, stop, err := StartTemporal(ctx, t.TempDir(), startPostgres(t), layout)
+	addr, stop, err := StartTemporal(ctx, t.TempDir(), startPostgres(t), TemporalPortsFrom(base))
 	if err != nil {
 		return err
 	}
@@ -120,22 +117,22 @@ func tryTemporal(ctx context.Context, t *testing.T) error {
 
 func tryNetwork(ctx context.Context, t *testing.T, dir string) error {
 	t.Helper()
-	ports, err := FreePorts(8)
+	base, err := freeport.Take(8)
 	if err != nil {
 		return err
 	}
 	began := time.Now()
-	chain, stop, err := StartBtcd(ctx, filepath.Join(dir, "btcd"), BtcdPorts{RPC: ports[0], Peers: ports[1]})
+	chain, stop, err := StartBtcd(ctx, filepath.Join(dir, "btcd"), BtcdPorts{RPC: base, Peers: base + 1})
 	if err != nil {
 		return err
 	}
 	defer stop()
-	merchant, stop, err := StartLnd(ctx, "merchant", filepath.Join(dir, "merchant"), LndPorts{ports[2], ports[3], ports[4]}, chain)
+	merchant, stop, err := StartLnd(ctx, "merchant", filepath.Join(dir, "merchant"), LndPorts{base + 2, base + 3, base + 4}, chain)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	payer, stop, err := StartLnd(ctx, "payer", filepath.Join(dir, "payer"), LndPorts{ports[5], ports[6], ports[7]}, chain)
+	payer, stop, err := StartLnd(ctx, "payer", filepath.Join(dir, "payer"), LndPorts{base + 5, base + 6, base + 7}, chain)
 	if err != nil {
 		return err
 	}

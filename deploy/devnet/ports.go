@@ -8,11 +8,11 @@ import (
 )
 
 // DefaultPortBase is the first port of a stack. Every listener has a fixed
-// place above it, so two stacks need bases that lie portCount apart.
+// place above it, so two stacks need bases that lie PortCount apart.
 const DefaultPortBase = 8080
 
-// portCount is how many ports a stack takes.
-const portCount = 22
+// PortCount is how many ports a stack takes from its base.
+const PortCount = 22
 
 // Ports are the ports of one stack, all on 127.0.0.1.
 type Ports struct {
@@ -89,28 +89,8 @@ func checkPorts(uses []portUse) error {
 	}
 
 	return fmt.Errorf("%w\nstop what holds it, or choose other ports with --port-base (it takes %d from there)",
-		errors.Join(busy...), portCount)
+		errors.Join(busy...), PortCount)
 }
 
 // address is a port on loopback.
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
-
-// FreePorts finds n ports that nothing listens on right now, for tests.
-func FreePorts(n int) ([]int, error) {
-	ports := make([]int, 0, n)
-	for range n {
-		// All listeners stay open until the end, so that no port comes twice.
-		listener, err := net.Listen("tcp", address(0))
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer func() { _ = listener.Close() }()
-		tcp, ok := listener.Addr().(*net.TCPAddr)
-		if !ok {
-			return nil, fmt.Errorf("find a free port: listener on %s", listener.Addr())
-		}
-		ports = append(ports, tcp.Port)
-	}
-
-	return ports, nil
-}

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	embeddedpostgres "github.com/fergusstrange/embedded-postgres"
+
+	"github.com/lntpay/lntpay/deploy/devnet/freeport"
 )
 
 // oldestPostgres is the oldest major version that Temporal's schema and ours
@@ -145,7 +147,7 @@ func downloadPostgres(ctx context.Context, major int) (postgresInstall, error) {
 	if install, ok := inspectPostgres(ctx, bin); ok {
 		return install, nil
 	}
-	ports, err := FreePorts(1)
+	port, err := freeport.Take(1)
 	if err != nil {
 		return postgresInstall{}, err
 	}
@@ -156,7 +158,7 @@ func downloadPostgres(ctx context.Context, major int) (postgresInstall, error) {
 	server := embeddedpostgres.NewDatabase(embeddedpostgres.DefaultConfig().Version(version).
 		CachePath(filepath.Dir(cache)).BinariesPath(cache).
 		RuntimePath(filepath.Join(scratch, "run")).DataPath(filepath.Join(scratch, "data")).
-		Port(uint32(ports[0])).StartTimeout(30 * time.Second).Logger(io.Discard))
+		Port(uint32(port)).StartTimeout(30 * time.Second).Logger(io.Discard))
 	started := make(chan error, 1)
 	go func() {
 		defer func() { _ = os.RemoveAll(scratch) }()

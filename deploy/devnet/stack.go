@@ -80,8 +80,8 @@ type stack struct {
 
 // newStack takes the state folder, alone, and looks at the ports.
 func newStack(o Options) (*stack, error) {
-	if o.PortBase < 1 || o.PortBase+portCount > 65536 {
-		return nil, fmt.Errorf("--port-base %d: choose a port from 1 to %d", o.PortBase, 65536-portCount)
+	if o.PortBase < 1 || o.PortBase+PortCount > 65536 {
+		return nil, fmt.Errorf("--port-base %d: choose a port from 1 to %d", o.PortBase, 65536-PortCount)
 	}
 	opened, err := openState(o.StateDir)
 	if err != nil {

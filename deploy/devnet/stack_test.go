@@ -20,6 +20,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/lntpay/lntpay/deploy/devnet/freeport"
 )
 
 // TestMain lets the test binary play the product: Options.Program is the
@@ -167,18 +169,12 @@ func runStack(t *testing.T, options Options) *running {
 	return r
 }
 
-// freeBase finds room for a stack's ports below the range that the kernel
-// hands out to clients.
-func freeBase(t *testing.T) int {
+func takePorts(t *testing.T) int {
 	t.Helper()
-	for base := 20000 + os.Getpid()%10000; base < 32000; base += portCount {
-		if checkPorts(PortsFrom(base).uses(true)) == nil {
-			return base
-		}
-	}
-	t.Fatal("no free ports")
+	base, err := freeport.Take(PortCount)
+	require.NoError(t, err)
 
-	return 0
+	return base
 }
 
 func TestStack(t *testing.T) {
@@ -187,7 +183,7 @@ func TestStack(t *testing.T) {
 	}
 	dir := t.TempDir()
 	require.NoError(t, openTemporary(dir))
-	options := Options{StateDir: filepath.Join(dir, "state"), PortBase: freeBase(t), Program: os.Args[0]}
+	options := Options{StateDir: filepath.Join(dir, "state"), PortBase: takePorts(t), Program: os.Args[0]}
 	first := runStack(t, options)
 	t.Run("dev.json", func(t *testing.T) { checkDevJSON(t, first) })
 	t.Run("a second stack is refused", func(t *testing.T) {

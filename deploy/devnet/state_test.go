@@ -73,11 +73,11 @@ func TestPortsDoNotOverlap(t *testing.T) {
 	for _, use := range PortsFrom(9000).uses(true) {
 		require.NotContains(t, seen, use.port, "%s and %s", use.what, seen[use.port])
 		require.GreaterOrEqual(t, use.port, 9000)
-		require.Less(t, use.port, 9000+portCount)
+		require.Less(t, use.port, 9000+PortCount)
 		seen[use.port] = use.what
 	}
-	require.Len(t, seen, portCount)
-	require.Len(t, PortsFrom(9000).uses(false), portCount-1, "another's Postgres needs no port of ours")
+	require.Len(t, seen, PortCount)
+	require.Len(t, PortsFrom(9000).uses(false), PortCount-1, "another's Postgres needs no port of ours")
 }
 
 func TestFindRunning(t *testing.T) {

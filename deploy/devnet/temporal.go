@@ -30,7 +30,10 @@ type TemporalPorts struct {
 	Membership int
 }
 
-// TemporalPortsFrom lays a Temporal server's ports out: nine from base.
+// TemporalPortCount is how many ports a Temporal server takes from its base.
+const TemporalPortCount = 9
+
+// TemporalPortsFrom lays a Temporal server's ports out from base.
 func TemporalPortsFrom(base int) TemporalPorts {
 	return TemporalPorts{
 		Frontend: base, HTTP: base + 1, History: base + 2, Matching: base + 3, Worker: base + 4, Membership: base + 5,

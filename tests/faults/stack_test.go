@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,12 +16,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/lntpay/lntpay/deploy/devnet"
+	"github.com/lntpay/lntpay/deploy/devnet/freeport"
 )
 
 const (
-	// portCount is what a stack takes from its base.
-	portCount = 22
-	poll      = 25 * time.Millisecond
+	poll = 25 * time.Millisecond
 	// recoverWithin bounds the restart of a process, not what we promise.
 	recoverWithin = 60 * time.Second
 )
@@ -46,7 +44,9 @@ func startStack(t *testing.T) *stack {
 	dir, err := os.MkdirTemp("", "lntpay-faults-")
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o711))
-	s := &stack{program: filepath.Join(dir, "lntpay"), dir: dir, portBase: freePorts(t)}
+	portBase, err := freeport.Take(devnet.PortCount)
+	require.NoError(t, err)
+	s := &stack{program: filepath.Join(dir, "lntpay"), dir: dir, portBase: portBase}
 	t.Cleanup(func() {
 		if s.process != nil {
 			s.process.Stop()
@@ -65,27 +65,6 @@ func startStack(t *testing.T) *stack {
 	s.start(t)
 
 	return s
-}
-
-// freePorts finds room for a stack below the range that the kernel hands out
-// (from 32768) and above what the tests of other packages take.
-func freePorts(t *testing.T) int {
-	t.Helper()
-	for base := 32_100; base+portCount < 32_768; base += portCount {
-		free := true
-		for port := base; free && port < base+portCount; port++ {
-			listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-			if free = err == nil; free {
-				_ = listener.Close()
-			}
-		}
-		if free {
-			return base
-		}
-	}
-	t.Fatal("no free ports")
-
-	return 0
 }
 
 // start runs the stack until it is ready.

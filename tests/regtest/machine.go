@@ -7,6 +7,8 @@ import (
 	"net"
 	"slices"
 	"sync"
+
+	"github.com/lntpay/lntpay/deploy/devnet/freeport"
 )
 
 // place is where a program runs, known before it starts, since programs name
@@ -100,18 +102,16 @@ func (r *roster) remove(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// freePorts picks ports that nobody listens on. They could be taken before
-// the program listens; a test host is quiet enough for that.
+// freePorts gives each name a port that stays the program's, also while it is
+// stopped.
 func freePorts(names []string) (map[string]int, error) {
+	first, err := freeport.Take(len(names))
+	if err != nil {
+		return nil, err
+	}
 	ports := make(map[string]int, len(names))
-	for _, name := range names {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		// Held until all are chosen, so that no two are equal.
-		defer func() { _ = listener.Close() }()
-		ports[name] = listener.Addr().(*net.TCPAddr).Port
+	for i, name := range names {
+		ports[name] = first + i
 	}
 
 	return ports, nil

@@ -7,11 +7,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +27,7 @@ import (
 	"github.com/lntpay/lntpay/api/apikey"
 	"github.com/lntpay/lntpay/config"
 	"github.com/lntpay/lntpay/deploy/devnet"
+	"github.com/lntpay/lntpay/deploy/devnet/freeport"
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store"
 	"github.com/lntpay/lntpay/tests/regtest"
@@ -120,58 +121,30 @@ func (s *Stack) start(ctx context.Context) error {
 
 // startEngines starts Postgres and Temporal.
 func (s *Stack) startEngines(ctx context.Context) error {
-	ports, err := devnet.FreePorts(4)
+	base, err := freeport.Take(3 + devnet.TemporalPortCount)
 	if err != nil {
 		return err
 	}
-	dsn, stop, err := devnet.StartPostgres(ctx, filepath.Join(s.dir, "postgres"), ports[0])
+	dsn, stop, err := devnet.StartPostgres(ctx, filepath.Join(s.dir, "postgres"), base)
 	if err != nil {
 		return err
 	}
 	s.cleanup = append(s.cleanup, stop)
-	base, err := freeRange(9)
-	if err != nil {
-		return err
-	}
-	address, stop, err := devnet.StartTemporal(ctx, filepath.Join(s.dir, "temporal"), dsn, devnet.TemporalPortsFrom(base))
+	address, stop, err := devnet.StartTemporal(ctx, filepath.Join(s.dir, "temporal"), dsn, devnet.TemporalPortsFrom(base+3))
 	if err != nil {
 		return err
 	}
 	s.cleanup = append(s.cleanup, stop)
 	defaults := config.Defaults()
 	s.Config = &defaults
-	s.Config.API.Listen = "127.0.0.1:" + strconv.Itoa(ports[1])
-	s.Config.API.OperatorListen = "127.0.0.1:" + strconv.Itoa(ports[2])
+	s.Config.API.Listen = "127.0.0.1:" + strconv.Itoa(base+1)
+	s.Config.API.OperatorListen = "127.0.0.1:" + strconv.Itoa(base+2)
 	s.Config.Webhooks.AllowPrivate = true
 	s.Config.Sandbox.DatabaseURL = dsn
 	s.Config.Sandbox.Temporal.Address = address
 	s.Config.Sandbox.Temporal.Namespace = Namespace
 
 	return nil
-}
-
-// freeRange finds n free ports in a row, below the ephemeral ones.
-func freeRange(n int) (int, error) {
-	first := 20_000 + 50*(os.Getpid()%150)
-	for base := first; base < 32_000; base += 50 {
-		if allFree(base, n) {
-			return base, nil
-		}
-	}
-
-	return 0, errors.New("stack: no free ports in a row")
-}
-
-func allFree(base, n int) bool {
-	for port := base; port < base+n; port++ {
-		listener, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
-		if err != nil {
-			return false
-		}
-		_ = listener.Close()
-	}
-
-	return true
 }
 
 // configure makes the database, the keys and the settings.
@@ -257,11 +230,43 @@ func (s *Stack) startAPI(ctx context.Context) error {
 	}
 	runCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	running := &running{cancel: cancel, group: &errgroup.Group{}}
-	running.group.Go(func() error { return server.Run(runCtx) })
+	ended := make(chan error, 1)
+	running.group.Go(func() error {
+		err := server.Run(runCtx)
+		ended <- err
+
+		return err
+	})
 	s.cleanup = append(s.cleanup, func() { _ = running.stop() })
 	s.APIURL = "http://" + s.Config.API.Listen
 
-	return nil
+	return awaitAPI(ctx, "http://"+s.Config.API.OperatorListen+"/readyz", ended)
+}
+
+// awaitAPI waits until the API is ready; one that ends before is an error.
+func awaitAPI(ctx context.Context, url string, ended <-chan error) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+		if err != nil {
+			return err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err == nil {
+			_ = response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case err := <-ended:
+			return fmt.Errorf("stack: the API ended: %w", err)
+		case <-ctx.Done():
+			return fmt.Errorf("stack: the API is not ready: %w", context.Cause(ctx))
+		case <-tick.C:
+		}
+	}
 }
 
 // NewKey makes a workspace and a key with every scope.

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/lntpay/lntpay/deploy/devnet"
+	"github.com/lntpay/lntpay/deploy/devnet/freeport"
 	"github.com/lntpay/lntpay/deploy/devnet/tools"
 	"github.com/lntpay/lntpay/store/storetest"
 	"github.com/lntpay/lntpay/tests/regtest"
@@ -58,11 +59,11 @@ func run(ctx context.Context, command []string) error {
 	report := filepath.Join(dir, "regtest")
 	env := []string{regtest.EnvReport + "=" + report}
 	if os.Getenv(storetest.EnvDatabaseURL) == "" {
-		ports, err := devnet.FreePorts(1)
+		port, err := freeport.Take(1)
 		if err != nil {
 			return err
 		}
-		dsn, stop, err := devnet.StartPostgres(ctx, filepath.Join(dir, "postgres"), ports[0])
+		dsn, stop, err := devnet.StartPostgres(ctx, filepath.Join(dir, "postgres"), port)
 		if err != nil {
 			return fmt.Errorf("start a Postgres for the tests: %w", err)
 		}
