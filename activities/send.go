@@ -119,6 +119,9 @@ func (a *Withdrawals) fence(ctx context.Context, look db.LookAtWithdrawalRow,
 	default:
 		predecessor = &found
 	}
+	if a.comingUp(ctx, row) {
+		return held(a.later(ctx, look, comingUpPause, "the node has just started and waits for its channels, nothing was sent"))
+	}
 	// Before the first send nothing rests on what the node lacks, and a node
 	// that is known to have gone back in time gets no licence.
 	if row.Sends > 0 {
@@ -128,6 +131,17 @@ func (a *Withdrawals) fence(ctx context.Context, look db.LookAtWithdrawalRow,
 	}
 
 	return predecessor, nil, nil
+}
+
+// comingUp reports whether a payment would fail only because the node's
+// channels are not back yet. A node that does not say is not ready either.
+func (a *Withdrawals) comingUp(ctx context.Context, row db.Withdrawal) bool {
+	up, err := a.Node.ComingUp(ctx)
+	if err != nil {
+		a.Log.InfoContext(ctx, "the node does not say whether its channels are back: not sent", "withdrawal", row.ID, "error", err)
+	}
+
+	return up || err != nil
 }
 
 // licence is the right to one call of SendPayment.

@@ -93,6 +93,33 @@ func TestFence(t *testing.T) {
 	}
 }
 
+// A node that has just started finds no route, which it will have in a moment:
+// nothing is sent before its channels are back. One that has been up for longer
+// may lack a channel for good.
+func TestSendAwaitsChannels(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id, hash := w.held(t, lightningtest.Succeed(0))
+	w.node.Restart()
+	w.node.SetChannelsActive(false)
+	state := w.send(t, id)
+	require.Equal(t, workflows.StepSend, state.Next)
+	require.Positive(t, state.NextIn)
+	w.node.SetChannelsActive(true)
+	w.node.Inject(lightningtest.ComingUp, lightningtest.FailBefore)
+	require.Positive(t, w.send(t, id).NextIn)
+	require.Zero(t, w.node.Initiations(hash))
+	w.books(t, w.workspace, 0, amount+maxFee)
+	w.send(t, id)
+	w.succeeded(t, id, 0)
+
+	id, _ = w.held(t, lightningtest.Succeed(0))
+	w.node.SetSteady(time.Minute)
+	w.node.SetChannelsActive(false)
+	w.send(t, id)
+	w.succeeded(t, id, 0)
+}
+
 // A sender that was paused before its fence sees what another has sent since:
 // that is no foreign payment.
 func TestPausedFence(t *testing.T) {

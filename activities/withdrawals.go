@@ -59,6 +59,9 @@ const (
 	maxFollow = 10 * time.Minute
 	// retrySoon is the pause after the node or a rule was in the way.
 	retrySoon = 5 * time.Second
+	// comingUpPause is the pause while a node that has just started waits for
+	// its channels, which takes it some seconds.
+	comingUpPause = 2 * time.Second
 	// frozenPause is the pause of what a freeze holds up.
 	frozenPause = 30 * time.Second
 )

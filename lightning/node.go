@@ -245,6 +245,11 @@ type Node interface {
 	// or a new connection (a restart of the node breaks it); 0 unless the last
 	// call went well.
 	SteadyFor() time.Duration
+	// ComingUp reports whether the node started less than a minute ago and a
+	// channel is not active yet: a payment that is sent now may find no route,
+	// which is there in a moment. A node that has been steady for longer is not
+	// asked.
+	ComingUp(ctx context.Context) (bool, error)
 	// ReceivableMsat is what the active channels could receive in all. The
 	// answer may be some seconds old.
 	ReceivableMsat(ctx context.Context) (payments.Msat, error)

@@ -27,6 +27,7 @@ const (
 	TrackPayment      Method = "TrackPayment"
 	SubscribePayments Method = "SubscribePayments"
 	HTLCsOf           Method = "HTLCsOf"
+	ComingUp          Method = "ComingUp"
 	ListPayments      Method = "ListPayments"
 	EstimateFee       Method = "EstimateFee"
 )

@@ -48,7 +48,8 @@ func Stick() Outcome { return Outcome{stuck: true} }
 func Phantom() Outcome { return Outcome{held: true, phantom: true} }
 
 // SetChannelsActive says whether all channels are active. While they are not,
-// HTLCsOf is not certain of what it does not find.
+// HTLCsOf is not certain of what it does not find, and a node that has not been
+// steady for a minute is coming up.
 func (n *Node) SetChannelsActive(active bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

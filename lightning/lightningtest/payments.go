@@ -236,6 +236,18 @@ func (n *Node) HTLCsOf(ctx context.Context, hash lightning.Hash) (htlcs lightnin
 	return htlcs, nil
 }
 
+// ComingUp implements lightning.Node: a node that has not been steady for long
+// and whose channels are not active.
+func (n *Node) ComingUp(ctx context.Context) (up bool, err error) {
+	err = n.do(ctx, ComingUp, func() error {
+		up = n.inactive && n.steady < time.Minute
+
+		return nil
+	})
+
+	return up, err
+}
+
 // ListPayments implements lightning.Node. Each page is a call of its own for
 // faults.
 func (n *Node) ListPayments(
