@@ -263,6 +263,9 @@ func testHTLCs(t *testing.T, s Subject) {
 
 		return err == nil && htlcs == lightning.HTLCs{Certain: true}
 	}, patience, 20*time.Millisecond, "its channels are active again some time after a restart")
+	up, err := s.Node.ComingUp(t.Context())
+	require.NoError(t, err)
+	require.False(t, up, "its channels are there")
 	p := preimage(t)
 	_, end := s.hold(t, p)
 	found := func(want bool) func() bool {
