@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -89,7 +88,7 @@ func (d *Deliveries) disableIfFailing(ctx context.Context, q *db.Queries, endpoi
 	}
 	event := store.NewEvent{
 		WorkspaceID: endpoint.WorkspaceID, Type: payments.EventWebhookEndpointDisabled, ResourceID: endpointID,
-		Object: newEndpointObject(d.Store.Environment, endpoint),
+		Object: d.Store.Endpoint(endpoint),
 	}
 	if err := d.Store.WriteEvents(ctx, q, []store.NewEvent{event}); err != nil {
 		return disabling{}, err
@@ -116,25 +115,6 @@ func (d *Deliveries) announce(ctx context.Context, endpointID string, dis disabl
 		if err := d.Starter.Deliver(ctx, id); err != nil {
 			d.log().WarnContext(ctx, "delivery not started, left to the sweeper", "delivery", id, "error", err)
 		}
-	}
-}
-
-// endpointObject is the public webhook_endpoint, as the API answers it.
-type endpointObject struct {
-	ID          string               `json:"id"`
-	Object      string               `json:"object"`
-	Environment payments.Environment `json:"environment"`
-	URL         string               `json:"url"`
-	Events      []string             `json:"events"`
-	Status      string               `json:"status"`
-	Description *string              `json:"description"`
-	CreatedAt   time.Time            `json:"created_at"`
-}
-
-func newEndpointObject(env payments.Environment, e db.WebhookEndpoint) endpointObject {
-	return endpointObject{
-		ID: e.ID, Object: "webhook_endpoint", Environment: env, URL: e.Url, Events: e.Events,
-		Status: e.Status, Description: e.Description, CreatedAt: e.CreatedAt.UTC(),
 	}
 }
 

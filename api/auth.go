@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"net/http"
 	"slices"
@@ -23,6 +24,8 @@ type call struct {
 	*gin.Context
 	env *environment
 	key identity
+	// keyHash finds the key again, for what lasts longer than a key may.
+	keyHash [sha256.Size]byte
 }
 
 // handler answers a call or says why not.
@@ -68,7 +71,7 @@ func (s *Server) authenticate(c *gin.Context) (*call, error) {
 		return nil, err
 	}
 
-	return &call{Context: c, env: served, key: key}, nil
+	return &call{Context: c, env: served, key: key, keyHash: hash}, nil
 }
 
 // bearer returns the token of the only Authorization header; the scheme's
@@ -99,4 +102,14 @@ func (c *call) require(scope apikey.Scope) error {
 // transaction.
 func (c *call) context() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(c.Request.Context(), readTimeout)
+}
+
+// pathID is the id that the path names, if it can be one.
+func (c *call) pathID(prefix string) (string, error) {
+	id := c.Param("id")
+	if !payments.ValidID(prefix, id) {
+		return "", errNotFound
+	}
+
+	return id, nil
 }

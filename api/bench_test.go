@@ -30,6 +30,7 @@ type bench struct {
 	store   *store.Store
 	charges *fakeCharges
 	payouts *fakeWithdrawals
+	hooks   *fakeDeliveries
 	sealer  *webhooks.Sealer
 	server  *api.Server
 	// environment is what the server has of sandbox.
@@ -48,7 +49,7 @@ func setup(t *testing.T, change ...func(*api.Options)) *bench {
 	sealer, err := webhooks.NewSealer([]byte(strings.Repeat("k", 32)))
 	require.NoError(t, err)
 	b := &bench{
-		t: t, store: s, charges: &fakeCharges{store: s}, payouts: &fakeWithdrawals{store: s},
+		t: t, store: s, charges: &fakeCharges{store: s}, payouts: &fakeWithdrawals{store: s}, hooks: &fakeDeliveries{},
 		sealer: sealer, client: conformance.Client(t),
 	}
 	require.NoError(t, s.PinNode(t.Context(), db.PinNodeParams{Name: "test", Pubkey: pubkey(ownKey), Network: "regtest"}))
@@ -56,7 +57,8 @@ func setup(t *testing.T, change ...func(*api.Options)) *bench {
 		Config: config.Defaults().API,
 		Environments: map[payments.Environment]api.Environment{
 			payments.Sandbox: {
-				Store: s, Charges: b.charges, Withdrawals: b.payouts, Payouts: config.DefaultPayouts(), Sealer: sealer,
+				Store: s, Charges: b.charges, Withdrawals: b.payouts, Deliveries: b.hooks,
+				Payouts: config.DefaultPayouts(), Sealer: sealer,
 			},
 		},
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
@@ -201,6 +203,18 @@ func (b *bench) list(answer reply) (ids []string, cursor string) {
 	require.Equal(b.t, page["has_more"], cursor != "")
 
 	return ids, cursor
+}
+
+// pages are the ids of a whole list, read page by page.
+func (b *bench) pages(path string) (all []string) {
+	b.t.Helper()
+	for next := path; ; {
+		ids, cursor := b.list(b.get(next))
+		if all = append(all, ids...); cursor == "" {
+			return all
+		}
+		next = path + "&cursor=" + cursor
+	}
 }
 
 // rows counts everything that a request could have written.

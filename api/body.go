@@ -47,6 +47,21 @@ func readBody(c *call) ([]byte, error) {
 	return body, nil
 }
 
+// readNoFields is readBody for a command that takes an empty body or an empty
+// object.
+func readNoFields(c *call) ([]byte, error) {
+	body, err := readBody(c)
+	if err != nil || len(body) == 0 {
+		return body, err
+	}
+	f, err := parseFields(body)
+	if err != nil {
+		return nil, err
+	}
+
+	return body, f.result()
+}
+
 // invalid is a 400.
 func invalid(detail string, errors ...payments.FieldError) *payments.Problem {
 	return payments.NewProblem(payments.CodeInvalidRequest, detail, errors...)

@@ -9,8 +9,9 @@ import (
 	"github.com/lntpay/lntpay/workflows"
 )
 
-// prefixCancel begins the ids of the claims of cancels; they name no object.
-const prefixCancel = "cnl"
+// prefixCommand begins the ids of the claims of commands, such as a cancel; they
+// name no object.
+const prefixCommand = "cnl"
 
 // createCharge is POST /v1/charges.
 func (s *Server) createCharge(c *call) error {
@@ -71,11 +72,8 @@ func (s *Server) cancelCharge(c *call) error {
 	if err != nil {
 		return err
 	}
-	body, err := readBody(c)
+	body, err := readNoFields(c)
 	if err != nil {
-		return err
-	}
-	if err := refuseFields(body); err != nil {
 		return err
 	}
 	row, err := c.readCharge()
@@ -83,7 +81,7 @@ func (s *Server) cancelCharge(c *call) error {
 		return err
 	}
 	p := post{
-		key: key, body: body, resourceID: payments.NewID(prefixCancel),
+		key: key, body: body, resourceID: payments.NewID(prefixCommand),
 		request: map[string]string{"charge_id": row.ID},
 	}
 
@@ -92,19 +90,6 @@ func (s *Server) cancelCharge(c *call) error {
 			ID: row.ID, WorkspaceID: row.WorkspaceID, AmountMsat: payments.Msat(row.AmountMsat),
 		}, claimed.resourceID, claimed.startBy)
 	})
-}
-
-// refuseFields takes an empty body or an empty object.
-func refuseFields(body []byte) error {
-	if len(body) == 0 {
-		return nil
-	}
-	f, err := parseFields(body)
-	if err != nil {
-		return err
-	}
-
-	return f.result()
 }
 
 // readCharge reads the charge that the path names, if this key may see it.

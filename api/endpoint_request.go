@@ -12,6 +12,10 @@ const (
 	maxURLChars = 2048
 	// everyEvent subscribes to all types, those of the future included.
 	everyEvent = "*"
+	// defaultOverlapS and maxOverlapS are for how long a rotated secret may still
+	// sign: a day, and a week.
+	defaultOverlapS = 86_400
+	maxOverlapS     = 604_800
 )
 
 // endpointRequest is a validated POST /v1/webhooks/endpoints.
@@ -64,6 +68,21 @@ func (c *call) parseEndpointChange(body []byte) (db.UpdateWebhookEndpointParams,
 	}
 
 	return change, c.allowURL(*change.Url)
+}
+
+// parseRotation returns for how many seconds the old secret still signs. The
+// body may be empty.
+func parseRotation(body []byte) (overlapS int32, err error) {
+	if len(body) == 0 {
+		return defaultOverlapS, nil
+	}
+	f, err := parseFields(body)
+	if err != nil {
+		return 0, err
+	}
+	overlapS = f.seconds("overlap_seconds", 0, maxOverlapS, defaultOverlapS)
+
+	return overlapS, f.result()
 }
 
 // events are types that exist, or "*".

@@ -4,25 +4,19 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/store"
 	"github.com/lntpay/lntpay/store/db"
 	"github.com/lntpay/lntpay/webhooks"
 )
 
-// endpointObject is the public shape of a webhook endpoint. Secret is only in
-// the first answer to its creation.
+// endpointObject is a webhook endpoint. Secret is only in the first answer to
+// its creation or to a rotation.
 type endpointObject struct {
-	ID          string               `json:"id"`
-	Object      string               `json:"object"`
-	Environment payments.Environment `json:"environment"`
-	URL         string               `json:"url"`
-	Events      []string             `json:"events"`
-	Status      string               `json:"status"`
-	Description *string              `json:"description"`
-	Secret      string               `json:"secret,omitempty"`
-	CreatedAt   time.Time            `json:"created_at"`
+	store.Endpoint
+
+	Secret string `json:"secret,omitempty"`
 }
 
 // createEndpoint is POST /v1/webhooks/endpoints.
@@ -58,28 +52,23 @@ func (c *call) insertEndpoint(
 	if err != nil {
 		return nil, nil, fmt.Errorf("insert webhook endpoint: %w", err)
 	}
-	object := c.endpointOf(row)
-	shown := object
-	shown.Secret = secret
+	remember, send = c.shownOnce(row, secret)
 
-	return object, shown, nil
+	return remember, send, nil
+}
+
+// shownOnce are the object that is remembered for repeats, and the one with the
+// secret.
+func (c *call) shownOnce(row db.WebhookEndpoint, secret string) (remember, send endpointObject) {
+	remember = c.endpointOf(row)
+	send = remember
+	send.Secret = secret
+
+	return remember, send
 }
 
 func (c *call) endpointOf(row db.WebhookEndpoint) endpointObject {
-	return endpointObject{
-		ID: row.ID, Object: "webhook_endpoint", Environment: c.env.name, URL: row.Url,
-		Events: row.Events, Status: row.Status, Description: row.Description, CreatedAt: row.CreatedAt.UTC(),
-	}
-}
-
-// endpointID is the path's, if it can be one.
-func (c *call) endpointID() (string, error) {
-	id := c.Param("id")
-	if !payments.ValidID(payments.PrefixEndpoint, id) {
-		return "", errNotFound
-	}
-
-	return id, nil
+	return endpointObject{Endpoint: c.env.Store.Endpoint(row)}
 }
 
 // sendEndpoint answers with a row, or the error of getting it.
@@ -95,7 +84,7 @@ func (c *call) sendEndpoint(row db.WebhookEndpoint, err error) error {
 
 // getEndpoint is GET /v1/webhooks/endpoints/{id}.
 func (s *Server) getEndpoint(c *call) error {
-	id, err := c.endpointID()
+	id, err := c.pathID(payments.PrefixEndpoint)
 	if err != nil {
 		return err
 	}
@@ -131,7 +120,7 @@ func (s *Server) listEndpoints(c *call) error {
 
 // updateEndpoint is PATCH /v1/webhooks/endpoints/{id}: what is absent stays.
 func (s *Server) updateEndpoint(c *call) error {
-	id, err := c.endpointID()
+	id, err := c.pathID(payments.PrefixEndpoint)
 	if err != nil {
 		return err
 	}
@@ -152,7 +141,7 @@ func (s *Server) updateEndpoint(c *call) error {
 
 // deleteEndpoint is DELETE /v1/webhooks/endpoints/{id}.
 func (s *Server) deleteEndpoint(c *call) error {
-	id, err := c.endpointID()
+	id, err := c.pathID(payments.PrefixEndpoint)
 	if err != nil {
 		return err
 	}
@@ -169,4 +158,41 @@ func (s *Server) deleteEndpoint(c *call) error {
 	c.Status(http.StatusNoContent)
 
 	return nil
+}
+
+// rotateSecret is POST /v1/webhooks/endpoints/{id}/rotate-secret.
+func (s *Server) rotateSecret(c *call) error {
+	key, err := c.idempotencyKey()
+	if err != nil {
+		return err
+	}
+	body, err := readBody(c)
+	if err != nil {
+		return err
+	}
+	overlap, err := parseRotation(body)
+	if err != nil {
+		return err
+	}
+	id, err := c.pathID(payments.PrefixEndpoint)
+	if err != nil {
+		return err
+	}
+	p := post{
+		key: key, body: body, resourceID: payments.NewID(prefixCommand), status: http.StatusOK,
+		request: map[string]any{"endpoint_id": id, "overlap_s": overlap},
+	}
+
+	return s.atOnce(c, p, func(ctx context.Context, q *db.Queries) (remember, send any, err error) {
+		secret := webhooks.NewSecret()
+		row, err := q.RotateWebhookSecret(ctx, db.RotateWebhookSecretParams{
+			ID: id, WorkspaceID: c.key.workspaceID, OverlapS: overlap, NewSecretSealed: c.env.Sealer.Seal(id, secret),
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		remember, send = c.shownOnce(row, secret)
+
+		return remember, send, nil
+	})
 }

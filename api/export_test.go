@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"github.com/lntpay/lntpay/config"
 	"github.com/lntpay/lntpay/payments"
@@ -18,6 +19,12 @@ func MaxWithdrawable(p config.Payouts, available payments.Msat) payments.Msat {
 
 // Watch runs what Run runs in the background, for tests that serve Handler.
 func (s *Server) Watch(ctx context.Context) { s.watch(ctx) }
+
+// StopStreams is what a shutdown begins with.
+func (s *Server) StopStreams() { s.stopOnce.Do(func() { close(s.stopping) }) }
+
+// BeatEvery sets how often streams show that they live; before any does.
+func (s *Server) BeatEvery(every time.Duration) { s.heartbeatEvery = every }
 
 // RouteScopes is the route table, for tests that go through all of it.
 func RouteScopes() map[string]string {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -35,6 +36,8 @@ type post struct {
 	key        *string
 	body       []byte
 	resourceID string
+	// status is that of an effect at once; 201 when 0.
+	status int
 	// request is what the claim stores and the opening transaction reads.
 	request any
 }
@@ -237,9 +240,10 @@ func (p post) settle(
 	if err != nil {
 		return answer{}, fmt.Errorf("%w: marshal answer: %w", errBug, err)
 	}
-	if err := store.Freeze(ctx, q, p.resourceID, http.StatusCreated, remembered); err != nil {
+	status := cmp.Or(p.status, http.StatusCreated)
+	if err := store.Freeze(ctx, q, p.resourceID, int32(status), remembered); err != nil {
 		return answer{}, err
 	}
 
-	return answer{status: http.StatusCreated, body: sent}, nil
+	return answer{status: status, body: sent}, nil
 }

@@ -12,6 +12,7 @@ type metrics struct {
 	requests *prometheus.HistogramVec
 	inFlight prometheus.Gauge
 	waiters  prometheus.Gauge
+	streams  prometheus.Gauge
 }
 
 func newMetrics(registry *prometheus.Registry) *metrics {
@@ -28,13 +29,20 @@ func newMetrics(registry *prometheus.Registry) *metrics {
 		waiters: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "lntpay_http_long_polls", Help: "GETs that wait for a charge or a withdrawal.",
 		}),
+		streams: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "lntpay_http_event_streams", Help: "Clients of the event stream.",
+		}),
 	}
-	registry.MustRegister(m.requests, m.inFlight, m.waiters)
+	registry.MustRegister(m.requests, m.inFlight, m.waiters, m.streams)
 
 	return m
 }
 
+// observe leaves streams out: how long a client stays is no time to answer.
 func (m *metrics) observe(c *gin.Context, took time.Duration) {
+	if c.Writer.Header().Get("Content-Type") == contentStream {
+		return
+	}
 	route := c.FullPath()
 	if route == "" {
 		route = "unknown"

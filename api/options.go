@@ -33,6 +33,7 @@ type Environment struct {
 	Store       *store.Store
 	Charges     Charges
 	Withdrawals Withdrawals
+	Deliveries  Deliveries
 	Sealer      Sealer
 	// Payouts has the default fee limit.
 	Payouts config.Payouts
@@ -59,6 +60,13 @@ type Withdrawals interface {
 	HoldWithdrawal(ctx context.Context, ref workflows.WithdrawalRef, startBy time.Time) error
 	// EstimateFee asks the node what a payment would cost now.
 	EstimateFee(ctx context.Context, in workflows.QuoteInput) (workflows.QuoteResult, error)
+}
+
+// Deliveries starts the workflow of a delivery, or has the running one look at
+// its row; workflows.Starter is the one that does. What it fails to start the
+// sweeper starts.
+type Deliveries interface {
+	Deliver(ctx context.Context, deliveryID string) error
 }
 
 // Sealer encrypts the secrets that must be known in clear to sign;

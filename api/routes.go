@@ -39,6 +39,14 @@ func routes() []route {
 		{http.MethodGet, "/v1/webhooks/endpoints/:id", apikey.WebhooksRead, (*Server).getEndpoint},
 		{http.MethodPatch, "/v1/webhooks/endpoints/:id", apikey.WebhooksWrite, (*Server).updateEndpoint},
 		{http.MethodDelete, "/v1/webhooks/endpoints/:id", apikey.WebhooksWrite, (*Server).deleteEndpoint},
+		{http.MethodPost, "/v1/webhooks/endpoints/:id/rotate-secret", apikey.WebhooksWrite, (*Server).rotateSecret},
+		{http.MethodPost, "/v1/webhooks/endpoints/:id/test", apikey.WebhooksWrite, (*Server).testEndpoint},
+		{http.MethodGet, "/v1/webhooks/deliveries", apikey.WebhooksRead, (*Server).listDeliveries},
+		{http.MethodGet, "/v1/webhooks/deliveries/:id", apikey.WebhooksRead, (*Server).getDelivery},
+		{http.MethodPost, "/v1/webhooks/deliveries/:id/redeliver", apikey.WebhooksWrite, (*Server).redeliver},
+		{http.MethodGet, "/v1/events", apikey.WebhooksRead, (*Server).listEvents},
+		{http.MethodGet, "/v1/events/stream", apikey.WebhooksRead, (*Server).streamEvents},
+		{http.MethodGet, "/v1/events/:id", apikey.WebhooksRead, (*Server).getEvent},
 	}
 }
 

@@ -39,9 +39,11 @@ type Server struct {
 	inFlight     *inFlight
 	log          *slog.Logger
 	openAPI      []byte
-	// stopping ends long-polls, so that a shutdown need not wait for them.
+	// stopping ends long-polls and streams, so that a shutdown need not wait for them.
 	stopping chan struct{}
 	stopOnce sync.Once
+	// heartbeatEvery is how often streams show that they live.
+	heartbeatEvery time.Duration
 }
 
 // environment is what a handler sees of an Environment, and its running state.
@@ -74,7 +76,7 @@ func New(options Options) (*Server, error) {
 		checks:   map[string]func(context.Context) error{},
 		registry: registry, metrics: metrics, log: log, openAPI: openAPI,
 		inFlight: newInFlight(options.Config.MaxInFlight, metrics.inFlight),
-		stopping: make(chan struct{}),
+		stopping: make(chan struct{}), heartbeatEvery: heartbeatEvery,
 	}
 	maps.Copy(s.checks, options.Checks)
 	for name, env := range options.Environments {
@@ -83,7 +85,7 @@ func New(options Options) (*Server, error) {
 		}
 		s.environments[name] = &environment{
 			Environment: env, name: name, keys: newKeyCache(env.Store.Queries), nodes: newNodeCache(env.Store.Queries),
-			watcher: newWatcher(env.Store.Pool, log.With("environment", name), metrics.waiters),
+			watcher: newWatcher(env.Store.Pool, log.With("environment", name)),
 		}
 		s.checks[string(name)+".postgres"] = env.Store.Pool.Ping
 	}

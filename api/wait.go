@@ -32,6 +32,8 @@ func await[Row any](s *Server, c *call, wait time.Duration, read func() (Row, er
 		return none, errUnavailable
 	}
 	defer unsubscribe()
+	s.metrics.waiters.Inc()
+	defer s.metrics.waiters.Dec()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for over := false; ; {

@@ -1,10 +1,8 @@
 package api_test
 
 import (
-	"fmt"
 	"net/http"
-	"net/http/httptest"
-	"strings"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -87,9 +85,6 @@ func TestWaitSurvivesReconnect(t *testing.T) {
 func (b *bench) awaitLongPolls(t *testing.T, n int) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		recorder := httptest.NewRecorder()
-		b.server.OperatorHandler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-
-		return strings.Contains(recorder.Body.String(), fmt.Sprintf("\nlntpay_http_long_polls %d\n", n))
+		return b.metric(t, "lntpay_http_long_polls") == strconv.Itoa(n)
 	}, 10*time.Second, 5*time.Millisecond)
 }

@@ -10,14 +10,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
 	// changeChannel is notified with the id of a charge or a withdrawal when a
-	// wait for it may be over.
+	// wait for it may be over, and with that of a workspace when it has events.
 	changeChannel = "lntpay_change"
-	// maxWaiters bounds the long-polls of an environment in one process.
+	// maxWaiters bounds the long-polls and streams of an environment in one
+	// process.
 	maxWaiters = 10_000
 	// listenPatience is how long silence is trusted before the connection is
 	// asked whether it still lives.
@@ -27,20 +27,19 @@ const (
 	listenStatement = "LISTEN " + changeChannel
 )
 
-// watcher wakes those who wait for a charge or a withdrawal. One connection
-// serves all.
+// watcher wakes those who wait for a charge, a withdrawal or a workspace's
+// events. One connection serves all.
 type watcher struct {
-	pool  *pgxpool.Pool
-	log   *slog.Logger
-	gauge prometheus.Gauge
+	pool *pgxpool.Pool
+	log  *slog.Logger
 
 	mu      sync.Mutex
 	waiters map[string]map[chan struct{}]struct{}
 	count   int
 }
 
-func newWatcher(pool *pgxpool.Pool, log *slog.Logger, gauge prometheus.Gauge) *watcher {
-	return &watcher{pool: pool, log: log, gauge: gauge, waiters: map[string]map[chan struct{}]struct{}{}}
+func newWatcher(pool *pgxpool.Pool, log *slog.Logger) *watcher {
+	return &watcher{pool: pool, log: log, waiters: map[string]map[chan struct{}]struct{}{}}
 }
 
 // subscribe returns a channel that gets a value when what has the id may have
@@ -58,7 +57,6 @@ func (w *watcher) subscribe(id string) (wake <-chan struct{}, unsubscribe func()
 	}
 	w.waiters[id][channel] = struct{}{}
 	w.count++
-	w.gauge.Inc()
 
 	return channel, func() { w.remove(id, channel) }, true
 }
@@ -71,7 +69,6 @@ func (w *watcher) remove(id string, channel chan struct{}) {
 		delete(w.waiters, id)
 	}
 	w.count--
-	w.gauge.Dec()
 }
 
 func (w *watcher) wake(id string) {

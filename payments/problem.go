@@ -14,6 +14,7 @@ const (
 	CodeMethodNotAllowed     Code = "method_not_allowed"
 	CodeChargeNotCancelable  Code = "charge_not_cancelable"
 	CodeDuplicatePayment     Code = "duplicate_payment"
+	CodeEndpointDisabled     Code = "endpoint_disabled"
 	CodePayloadTooLarge      Code = "payload_too_large"
 	CodeUnsupportedMediaType Code = "unsupported_media_type"
 	CodeIdempotencyKeyReused Code = "idempotency_key_reused"
@@ -44,6 +45,7 @@ var kinds = map[Code]struct {
 	CodeMethodNotAllowed:     {http.StatusMethodNotAllowed, "The method is not allowed here."},
 	CodeChargeNotCancelable:  {http.StatusConflict, "The charge can no longer be canceled."},
 	CodeDuplicatePayment:     {http.StatusConflict, "This payment hash is being paid or was paid by another withdrawal."},
+	CodeEndpointDisabled:     {http.StatusConflict, "The webhook endpoint is disabled or deleted."},
 	CodePayloadTooLarge:      {http.StatusRequestEntityTooLarge, "The request body is too large."},
 	CodeUnsupportedMediaType: {http.StatusUnsupportedMediaType, "The body must be application/json."},
 	CodeIdempotencyKeyReused: {http.StatusUnprocessableEntity, "The Idempotency-Key was used with another body."},

@@ -27,13 +27,45 @@ func (s *Store) WriteEvents(ctx context.Context, q *db.Queries, events []NewEven
 	if len(events) == 0 {
 		return nil
 	}
+	written, err := s.insertEvents(ctx, q, events)
+	if err != nil {
+		return err
+	}
+
+	return insertDeliveries(ctx, q, written)
+}
+
+// WriteTestEvent writes a webhook.test of an endpoint and its one delivery,
+// whatever types the endpoint takes.
+func (s *Store) WriteTestEvent(ctx context.Context, q *db.Queries, endpoint db.WebhookEndpoint) (db.Delivery, error) {
+	written, err := s.insertEvents(ctx, q, []NewEvent{{
+		WorkspaceID: endpoint.WorkspaceID, Type: payments.EventWebhookTest, ResourceID: endpoint.ID, Object: s.Endpoint(endpoint),
+	}})
+	if err != nil {
+		return db.Delivery{}, err
+	}
+	id := payments.NewID(payments.PrefixDelivery)
+	err = q.InsertDeliveries(ctx, db.InsertDeliveriesParams{
+		Ids: []string{id}, WorkspaceIds: written.WorkspaceIds, EventIds: written.Ids,
+		EndpointIds: []string{endpoint.ID}, ResourceIds: written.ResourceIds,
+	})
+	if err != nil {
+		return db.Delivery{}, fmt.Errorf("insert the delivery of a test: %w", err)
+	}
+
+	return q.ReadDelivery(ctx, db.ReadDeliveryParams{ID: id, WorkspaceID: endpoint.WorkspaceID})
+}
+
+// insertEvents returns what it wrote, in the order of events.
+func (s *Store) insertEvents(ctx context.Context, q *db.Queries, events []NewEvent) (db.InsertEventsParams, error) {
+	var insert db.InsertEventsParams
 	workspaceIDs := make([]string, len(events))
 	for i, e := range events {
 		workspaceIDs[i] = e.WorkspaceID
 	}
 	rows, err := q.AllocateEventSequences(ctx, workspaceIDs)
 	if err != nil {
-		return fmt.Errorf("allocate event sequences: %w", err)
+		return insert, fmt.Errorf("allocate event sequences: %w", err)
 	}
 	last := map[string]db.AllocateEventSequencesRow{}
 	for _, row := range rows {
@@ -47,7 +79,6 @@ func (s *Store) WriteEvents(ctx context.Context, q *db.Queries, events []NewEven
 		ids[i] = payments.NewID(payments.PrefixEvent)
 	}
 	slices.Sort(ids)
-	var insert db.InsertEventsParams
 	// The last event of a workspace gets its last number; walking backwards
 	// hands the numbers out without counting first.
 	for i, e := range slices.Backward(events) {
@@ -60,7 +91,7 @@ func (s *Store) WriteEvents(ctx context.Context, q *db.Queries, events []NewEven
 		last[e.WorkspaceID] = row
 		payload, err := json.Marshal(event)
 		if err != nil {
-			return fmt.Errorf("render %s of %s: %w", e.Type, e.ResourceID, err)
+			return insert, fmt.Errorf("render %s of %s: %w", e.Type, e.ResourceID, err)
 		}
 		insert.Ids = append(insert.Ids, event.ID)
 		insert.WorkspaceIds = append(insert.WorkspaceIds, e.WorkspaceID)
@@ -70,10 +101,10 @@ func (s *Store) WriteEvents(ctx context.Context, q *db.Queries, events []NewEven
 		insert.Payloads = append(insert.Payloads, payload)
 	}
 	if err := q.InsertEvents(ctx, insert); err != nil {
-		return fmt.Errorf("insert events: %w", err)
+		return insert, fmt.Errorf("insert events: %w", err)
 	}
 
-	return insertDeliveries(ctx, q, insert)
+	return insert, nil
 }
 
 // insertDeliveries gives each enabled endpoint that wants an event a delivery.

@@ -112,7 +112,10 @@ func (q *Queries) LoadDelivery(ctx context.Context, id string) (LoadDeliveryRow,
 const makeDeliveryDue = `-- name: MakeDeliveryDue :one
 UPDATE delivery SET status = 'pending', completed_at = NULL,
     next_attempt_at = now(), next_check_at = now() + interval '60 seconds'
-WHERE id = $1 AND workspace_id = $2
+WHERE delivery.id = $1 AND delivery.workspace_id = $2 AND endpoint_id IN (
+    SELECT w.id FROM webhook_endpoint w
+    WHERE w.workspace_id = $2 AND w.status = 'enabled' AND w.deleted_at IS NULL
+)
 RETURNING id, workspace_id, event_id, endpoint_id, resource_id, status, attempts, next_attempt_at, next_check_at, created_at, completed_at
 `
 
@@ -123,7 +126,7 @@ type MakeDeliveryDueParams struct {
 
 // MakeDeliveryDue is a redelivery: whatever became of it, the next attempt is
 // now. The schedule goes on from the attempts made; past its end there is one
-// attempt more.
+// attempt more. An endpoint that takes nothing gets nothing.
 func (q *Queries) MakeDeliveryDue(ctx context.Context, arg MakeDeliveryDueParams) (Delivery, error) {
 	row := q.db.QueryRow(ctx, makeDeliveryDue, arg.ID, arg.WorkspaceID)
 	var i Delivery
@@ -168,6 +171,278 @@ func (q *Queries) OverdueDeliveries(ctx context.Context, maxRows int32) ([]strin
 			return nil, err
 		}
 		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const readDelivery = `-- name: ReadDelivery :one
+SELECT id, workspace_id, event_id, endpoint_id, resource_id, status, attempts, next_attempt_at, next_check_at, created_at, completed_at FROM delivery WHERE id = $1 AND workspace_id = $2
+`
+
+type ReadDeliveryParams struct {
+	ID          string
+	WorkspaceID string
+}
+
+func (q *Queries) ReadDelivery(ctx context.Context, arg ReadDeliveryParams) (Delivery, error) {
+	row := q.db.QueryRow(ctx, readDelivery, arg.ID, arg.WorkspaceID)
+	var i Delivery
+	err := row.Scan(
+		&i.ID,
+		&i.WorkspaceID,
+		&i.EventID,
+		&i.EndpointID,
+		&i.ResourceID,
+		&i.Status,
+		&i.Attempts,
+		&i.NextAttemptAt,
+		&i.NextCheckAt,
+		&i.CreatedAt,
+		&i.CompletedAt,
+	)
+	return i, err
+}
+
+const readDeliveryAttempts = `-- name: ReadDeliveryAttempts :many
+SELECT delivery_id, number, at, status_code, duration_ms, error, response FROM delivery_attempt WHERE delivery_id = ANY($1::text[]) ORDER BY delivery_id, number
+`
+
+func (q *Queries) ReadDeliveryAttempts(ctx context.Context, deliveryIds []string) ([]DeliveryAttempt, error) {
+	rows, err := q.db.Query(ctx, readDeliveryAttempts, deliveryIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []DeliveryAttempt
+	for rows.Next() {
+		var i DeliveryAttempt
+		if err := rows.Scan(
+			&i.DeliveryID,
+			&i.Number,
+			&i.At,
+			&i.StatusCode,
+			&i.DurationMs,
+			&i.Error,
+			&i.Response,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const readDeliveryPage = `-- name: ReadDeliveryPage :many
+SELECT id, workspace_id, event_id, endpoint_id, resource_id, status, attempts, next_attempt_at, next_check_at, created_at, completed_at FROM delivery
+WHERE workspace_id = $1 AND id < $2
+    AND (cardinality($3::text[]) = 0 OR status = ANY($3::text[]))
+ORDER BY id DESC LIMIT $4
+`
+
+type ReadDeliveryPageParams struct {
+	WorkspaceID string
+	BeforeID    string
+	Statuses    []string
+	MaxRows     int32
+}
+
+// ReadDeliveryPage is of all, or of those that succeeded, which are most.
+func (q *Queries) ReadDeliveryPage(ctx context.Context, arg ReadDeliveryPageParams) ([]Delivery, error) {
+	rows, err := q.db.Query(ctx, readDeliveryPage,
+		arg.WorkspaceID,
+		arg.BeforeID,
+		arg.Statuses,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Delivery
+	for rows.Next() {
+		var i Delivery
+		if err := rows.Scan(
+			&i.ID,
+			&i.WorkspaceID,
+			&i.EventID,
+			&i.EndpointID,
+			&i.ResourceID,
+			&i.Status,
+			&i.Attempts,
+			&i.NextAttemptAt,
+			&i.NextCheckAt,
+			&i.CreatedAt,
+			&i.CompletedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const readDeliveryPageByEndpoint = `-- name: ReadDeliveryPageByEndpoint :many
+SELECT id, workspace_id, event_id, endpoint_id, resource_id, status, attempts, next_attempt_at, next_check_at, created_at, completed_at FROM delivery
+WHERE endpoint_id = $1 AND workspace_id = $2 AND id < $3
+    AND (cardinality($4::text[]) = 0 OR status = ANY($4::text[]))
+ORDER BY id DESC LIMIT $5
+`
+
+type ReadDeliveryPageByEndpointParams struct {
+	EndpointID  string
+	WorkspaceID string
+	BeforeID    string
+	Statuses    []string
+	MaxRows     int32
+}
+
+func (q *Queries) ReadDeliveryPageByEndpoint(ctx context.Context, arg ReadDeliveryPageByEndpointParams) ([]Delivery, error) {
+	rows, err := q.db.Query(ctx, readDeliveryPageByEndpoint,
+		arg.EndpointID,
+		arg.WorkspaceID,
+		arg.BeforeID,
+		arg.Statuses,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Delivery
+	for rows.Next() {
+		var i Delivery
+		if err := rows.Scan(
+			&i.ID,
+			&i.WorkspaceID,
+			&i.EventID,
+			&i.EndpointID,
+			&i.ResourceID,
+			&i.Status,
+			&i.Attempts,
+			&i.NextAttemptAt,
+			&i.NextCheckAt,
+			&i.CreatedAt,
+			&i.CompletedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const readDeliveryPageByEvent = `-- name: ReadDeliveryPageByEvent :many
+SELECT id, workspace_id, event_id, endpoint_id, resource_id, status, attempts, next_attempt_at, next_check_at, created_at, completed_at FROM delivery
+WHERE event_id = $1 AND workspace_id = $2 AND id < $3
+    AND ($4::text = '' OR endpoint_id = $4::text)
+    AND (cardinality($5::text[]) = 0 OR status = ANY($5::text[]))
+ORDER BY id DESC LIMIT $6
+`
+
+type ReadDeliveryPageByEventParams struct {
+	EventID     string
+	WorkspaceID string
+	BeforeID    string
+	EndpointID  string
+	Statuses    []string
+	MaxRows     int32
+}
+
+func (q *Queries) ReadDeliveryPageByEvent(ctx context.Context, arg ReadDeliveryPageByEventParams) ([]Delivery, error) {
+	rows, err := q.db.Query(ctx, readDeliveryPageByEvent,
+		arg.EventID,
+		arg.WorkspaceID,
+		arg.BeforeID,
+		arg.EndpointID,
+		arg.Statuses,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Delivery
+	for rows.Next() {
+		var i Delivery
+		if err := rows.Scan(
+			&i.ID,
+			&i.WorkspaceID,
+			&i.EventID,
+			&i.EndpointID,
+			&i.ResourceID,
+			&i.Status,
+			&i.Attempts,
+			&i.NextAttemptAt,
+			&i.NextCheckAt,
+			&i.CreatedAt,
+			&i.CompletedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const readDeliveryPageUnfinished = `-- name: ReadDeliveryPageUnfinished :many
+SELECT id, workspace_id, event_id, endpoint_id, resource_id, status, attempts, next_attempt_at, next_check_at, created_at, completed_at FROM delivery
+WHERE workspace_id = $1 AND id < $2
+    AND status <> 'succeeded' AND status = ANY($3::text[])
+ORDER BY id DESC LIMIT $4
+`
+
+type ReadDeliveryPageUnfinishedParams struct {
+	WorkspaceID string
+	BeforeID    string
+	Statuses    []string
+	MaxRows     int32
+}
+
+func (q *Queries) ReadDeliveryPageUnfinished(ctx context.Context, arg ReadDeliveryPageUnfinishedParams) ([]Delivery, error) {
+	rows, err := q.db.Query(ctx, readDeliveryPageUnfinished,
+		arg.WorkspaceID,
+		arg.BeforeID,
+		arg.Statuses,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Delivery
+	for rows.Next() {
+		var i Delivery
+		if err := rows.Scan(
+			&i.ID,
+			&i.WorkspaceID,
+			&i.EventID,
+			&i.EndpointID,
+			&i.ResourceID,
+			&i.Status,
+			&i.Attempts,
+			&i.NextAttemptAt,
+			&i.NextCheckAt,
+			&i.CreatedAt,
+			&i.CompletedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

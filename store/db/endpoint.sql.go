@@ -144,6 +144,49 @@ func (q *Queries) ReadWebhookEndpointPage(ctx context.Context, arg ReadWebhookEn
 	return items, nil
 }
 
+const rotateWebhookSecret = `-- name: RotateWebhookSecret :one
+UPDATE webhook_endpoint SET
+    previous_secret_sealed = CASE WHEN $1::int > 0 THEN secret_sealed END,
+    previous_secret_until = CASE WHEN $1::int > 0 THEN now() + $1::int * interval '1 second' END,
+    secret_sealed = $2::bytea
+WHERE id = $3 AND workspace_id = $4 AND deleted_at IS NULL
+RETURNING id, workspace_id, url, events, description, status, secret_sealed, previous_secret_sealed, previous_secret_until, created_at, deleted_at, failing_since
+`
+
+type RotateWebhookSecretParams struct {
+	OverlapS        int32
+	NewSecretSealed []byte
+	ID              string
+	WorkspaceID     string
+}
+
+// RotateWebhookSecret keeps the old secret beside the new one until the overlap
+// ends. The one before the old is gone: two at a time.
+func (q *Queries) RotateWebhookSecret(ctx context.Context, arg RotateWebhookSecretParams) (WebhookEndpoint, error) {
+	row := q.db.QueryRow(ctx, rotateWebhookSecret,
+		arg.OverlapS,
+		arg.NewSecretSealed,
+		arg.ID,
+		arg.WorkspaceID,
+	)
+	var i WebhookEndpoint
+	err := row.Scan(
+		&i.ID,
+		&i.WorkspaceID,
+		&i.Url,
+		&i.Events,
+		&i.Description,
+		&i.Status,
+		&i.SecretSealed,
+		&i.PreviousSecretSealed,
+		&i.PreviousSecretUntil,
+		&i.CreatedAt,
+		&i.DeletedAt,
+		&i.FailingSince,
+	)
+	return i, err
+}
+
 const updateWebhookEndpoint = `-- name: UpdateWebhookEndpoint :one
 UPDATE webhook_endpoint SET
     url = coalesce($1, url),

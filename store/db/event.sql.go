@@ -77,6 +77,69 @@ func (q *Queries) EnabledEndpoints(ctx context.Context, workspaceIds []string) (
 	return items, nil
 }
 
+const eventSequence = `-- name: EventSequence :one
+SELECT sequence FROM event WHERE id = $1 AND workspace_id = $2
+`
+
+type EventSequenceParams struct {
+	ID          string
+	WorkspaceID string
+}
+
+// EventSequence is where a stream that was cut off goes on.
+func (q *Queries) EventSequence(ctx context.Context, arg EventSequenceParams) (int64, error) {
+	row := q.db.QueryRow(ctx, eventSequence, arg.ID, arg.WorkspaceID)
+	var sequence int64
+	err := row.Scan(&sequence)
+	return sequence, err
+}
+
+const eventsAfter = `-- name: EventsAfter :many
+SELECT sequence, id, type, payload FROM event
+WHERE workspace_id = $1 AND sequence > $2
+ORDER BY sequence LIMIT $3
+`
+
+type EventsAfterParams struct {
+	WorkspaceID   string
+	AfterSequence int64
+	MaxRows       int32
+}
+
+type EventsAfterRow struct {
+	Sequence int64
+	ID       string
+	Type     string
+	Payload  []byte
+}
+
+// EventsAfter are the next in order: a transaction that holds a lower number
+// has committed before, because it held the workspace's sequence row.
+func (q *Queries) EventsAfter(ctx context.Context, arg EventsAfterParams) ([]EventsAfterRow, error) {
+	rows, err := q.db.Query(ctx, eventsAfter, arg.WorkspaceID, arg.AfterSequence, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []EventsAfterRow
+	for rows.Next() {
+		var i EventsAfterRow
+		if err := rows.Scan(
+			&i.Sequence,
+			&i.ID,
+			&i.Type,
+			&i.Payload,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const insertDeliveries = `-- name: InsertDeliveries :exec
 INSERT INTO delivery (id, workspace_id, event_id, endpoint_id, resource_id, next_attempt_at, next_check_at)
 SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[]),
@@ -103,9 +166,13 @@ func (q *Queries) InsertDeliveries(ctx context.Context, arg InsertDeliveriesPara
 }
 
 const insertEvents = `-- name: InsertEvents :exec
-INSERT INTO event (id, workspace_id, sequence, type, resource_id, payload)
-SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::bigint[]),
-    unnest($4::text[]), unnest($5::text[]), unnest($6::bytea[])
+WITH written AS (
+    INSERT INTO event (id, workspace_id, sequence, type, resource_id, payload)
+    SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::bigint[]),
+        unnest($4::text[]), unnest($5::text[]), unnest($6::bytea[])
+    RETURNING workspace_id
+)
+SELECT pg_notify('lntpay_change', w.workspace_id) FROM (SELECT DISTINCT workspace_id FROM written) w
 `
 
 type InsertEventsParams struct {
@@ -117,6 +184,8 @@ type InsertEventsParams struct {
 	Payloads     [][]byte
 }
 
+// InsertEvents also wakes the streams of the workspaces, once each, when the
+// transaction commits.
 func (q *Queries) InsertEvents(ctx context.Context, arg InsertEventsParams) error {
 	_, err := q.db.Exec(ctx, insertEvents,
 		arg.Ids,
@@ -127,6 +196,114 @@ func (q *Queries) InsertEvents(ctx context.Context, arg InsertEventsParams) erro
 		arg.Payloads,
 	)
 	return err
+}
+
+const lastEventSequence = `-- name: LastEventSequence :one
+SELECT coalesce(max(last), 0)::bigint FROM event_sequence WHERE workspace_id = $1
+`
+
+// LastEventSequence is the present, 0 before the first event.
+func (q *Queries) LastEventSequence(ctx context.Context, workspaceID string) (int64, error) {
+	row := q.db.QueryRow(ctx, lastEventSequence, workspaceID)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const readEvent = `-- name: ReadEvent :one
+SELECT payload FROM event WHERE id = $1 AND workspace_id = $2
+`
+
+type ReadEventParams struct {
+	ID          string
+	WorkspaceID string
+}
+
+func (q *Queries) ReadEvent(ctx context.Context, arg ReadEventParams) ([]byte, error) {
+	row := q.db.QueryRow(ctx, readEvent, arg.ID, arg.WorkspaceID)
+	var payload []byte
+	err := row.Scan(&payload)
+	return payload, err
+}
+
+const readEventPage = `-- name: ReadEventPage :many
+SELECT sequence, payload FROM event
+WHERE workspace_id = $1 AND sequence < $2
+ORDER BY sequence DESC LIMIT $3
+`
+
+type ReadEventPageParams struct {
+	WorkspaceID    string
+	BeforeSequence int64
+	MaxRows        int32
+}
+
+type ReadEventPageRow struct {
+	Sequence int64
+	Payload  []byte
+}
+
+func (q *Queries) ReadEventPage(ctx context.Context, arg ReadEventPageParams) ([]ReadEventPageRow, error) {
+	rows, err := q.db.Query(ctx, readEventPage, arg.WorkspaceID, arg.BeforeSequence, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReadEventPageRow
+	for rows.Next() {
+		var i ReadEventPageRow
+		if err := rows.Scan(&i.Sequence, &i.Payload); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const readEventPageByType = `-- name: ReadEventPageByType :many
+SELECT sequence, payload FROM event
+WHERE workspace_id = $1 AND type = $2 AND sequence < $3
+ORDER BY sequence DESC LIMIT $4
+`
+
+type ReadEventPageByTypeParams struct {
+	WorkspaceID    string
+	Type           string
+	BeforeSequence int64
+	MaxRows        int32
+}
+
+type ReadEventPageByTypeRow struct {
+	Sequence int64
+	Payload  []byte
+}
+
+func (q *Queries) ReadEventPageByType(ctx context.Context, arg ReadEventPageByTypeParams) ([]ReadEventPageByTypeRow, error) {
+	rows, err := q.db.Query(ctx, readEventPageByType,
+		arg.WorkspaceID,
+		arg.Type,
+		arg.BeforeSequence,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReadEventPageByTypeRow
+	for rows.Next() {
+		var i ReadEventPageByTypeRow
+		if err := rows.Scan(&i.Sequence, &i.Payload); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const untriedDeliveries = `-- name: UntriedDeliveries :many

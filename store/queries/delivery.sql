@@ -76,9 +76,44 @@ RETURNING id;
 
 -- MakeDeliveryDue is a redelivery: whatever became of it, the next attempt is
 -- now. The schedule goes on from the attempts made; past its end there is one
--- attempt more.
+-- attempt more. An endpoint that takes nothing gets nothing.
 -- name: MakeDeliveryDue :one
 UPDATE delivery SET status = 'pending', completed_at = NULL,
     next_attempt_at = now(), next_check_at = now() + interval '60 seconds'
-WHERE id = @id AND workspace_id = @workspace_id
+WHERE delivery.id = @id AND delivery.workspace_id = @workspace_id AND endpoint_id IN (
+    SELECT w.id FROM webhook_endpoint w
+    WHERE w.workspace_id = @workspace_id AND w.status = 'enabled' AND w.deleted_at IS NULL
+)
 RETURNING *;
+
+-- name: ReadDelivery :one
+SELECT * FROM delivery WHERE id = @id AND workspace_id = @workspace_id;
+
+-- ReadDeliveryPage is of all, or of those that succeeded, which are most.
+-- name: ReadDeliveryPage :many
+SELECT * FROM delivery
+WHERE workspace_id = @workspace_id AND id < @before_id
+    AND (cardinality(@statuses::text[]) = 0 OR status = ANY(@statuses::text[]))
+ORDER BY id DESC LIMIT @max_rows;
+
+-- name: ReadDeliveryPageUnfinished :many
+SELECT * FROM delivery
+WHERE workspace_id = @workspace_id AND id < @before_id
+    AND status <> 'succeeded' AND status = ANY(@statuses::text[])
+ORDER BY id DESC LIMIT @max_rows;
+
+-- name: ReadDeliveryPageByEndpoint :many
+SELECT * FROM delivery
+WHERE endpoint_id = @endpoint_id AND workspace_id = @workspace_id AND id < @before_id
+    AND (cardinality(@statuses::text[]) = 0 OR status = ANY(@statuses::text[]))
+ORDER BY id DESC LIMIT @max_rows;
+
+-- name: ReadDeliveryPageByEvent :many
+SELECT * FROM delivery
+WHERE event_id = @event_id AND workspace_id = @workspace_id AND id < @before_id
+    AND (@endpoint_id::text = '' OR endpoint_id = @endpoint_id::text)
+    AND (cardinality(@statuses::text[]) = 0 OR status = ANY(@statuses::text[]))
+ORDER BY id DESC LIMIT @max_rows;
+
+-- name: ReadDeliveryAttempts :many
+SELECT * FROM delivery_attempt WHERE delivery_id = ANY(@delivery_ids::text[]) ORDER BY delivery_id, number;

@@ -28,3 +28,13 @@ RETURNING *;
 -- name: DeleteWebhookEndpoint :execrows
 UPDATE webhook_endpoint SET deleted_at = now(), status = 'disabled'
 WHERE id = @id AND workspace_id = @workspace_id AND deleted_at IS NULL;
+
+-- RotateWebhookSecret keeps the old secret beside the new one until the overlap
+-- ends. The one before the old is gone: two at a time.
+-- name: RotateWebhookSecret :one
+UPDATE webhook_endpoint SET
+    previous_secret_sealed = CASE WHEN sqlc.arg(overlap_s)::int > 0 THEN secret_sealed END,
+    previous_secret_until = CASE WHEN sqlc.arg(overlap_s)::int > 0 THEN now() + sqlc.arg(overlap_s)::int * interval '1 second' END,
+    secret_sealed = sqlc.arg(new_secret_sealed)::bytea
+WHERE id = @id AND workspace_id = @workspace_id AND deleted_at IS NULL
+RETURNING *;

@@ -222,7 +222,7 @@ func (s *Stack) startAPI(ctx context.Context) error {
 		Config: s.Config.API, Log: s.Log,
 		Environments: map[payments.Environment]api.Environment{payments.Sandbox: {
 			Store: s.Store, Sealer: sealer, WebhookPolicy: webhooks.Policy{AllowPrivate: true},
-			Charges: starter, Withdrawals: starter, Payouts: s.Config.Sandbox.Payouts,
+			Charges: starter, Withdrawals: starter, Deliveries: starter, Payouts: s.Config.Sandbox.Payouts,
 		}},
 	})
 	if err != nil {
