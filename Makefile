@@ -32,7 +32,7 @@ test: ## Run all tests, with a throwaway Postgres and real lnd on regtest
 	go run ./tests/cmd/withpostgres go test -p $(PARALLEL) -timeout 30m $(ARGS) $(PKG)
 
 .PHONY: test-short
-test-short: ## Run the tests that need nothing but Postgres
+test-short: ## Run the tests that need no Lightning network
 	$(MAKE) test ARGS="-short $(ARGS)"
 
 .PHONY: lint
