@@ -40,6 +40,7 @@ func TestFaults(t *testing.T) {
 	t.Run("terminate singletons", func(t *testing.T) { terminateSingletons(t, s, w) })
 	t.Run("kill the supervisor", func(t *testing.T) { killSupervisor(t, s, w, random) })
 	t.Run("every event arrived", func(t *testing.T) { w.checkDeliveries(t, s) })
+	t.Run("events under kills", func(t *testing.T) { tellEverything(t, s, w, random) })
 }
 
 // seeded gives the random moments of a run.

@@ -49,15 +49,23 @@ func newWorkspace(t *testing.T, s *stack, eventType string) *workspace {
 		client:   client{base: s.dev.APIURL, key: s.dev.APIKeys.Sandbox, http: http.Client{Timeout: 15 * time.Second}},
 		receiver: newReceiver(t), byKey: map[string]chargeObject{}, paidAt: map[string]time.Time{},
 	}
-	body := fmt.Appendf(nil, `{"url":%q,"events":[%q]}`, w.receiver.url, eventType)
-	got, err := w.post(t.Context(), "/v1/webhooks/endpoints", uuid.NewString(), body)
+	w.receiver.secret = w.subscribe(t, w.receiver.url, eventType)
+
+	return w
+}
+
+// subscribe makes an endpoint for events of the types.
+func (c *client) subscribe(t *testing.T, url string, types ...string) (secret string) {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{"url": url, "events": types})
+	require.NoError(t, err)
+	got, err := c.post(t.Context(), "/v1/webhooks/endpoints", uuid.NewString(), body)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusCreated, got.status, "%s", got.body)
 	var endpoint struct{ Secret string }
 	require.NoError(t, json.Unmarshal(got.body, &endpoint))
-	w.receiver.secret = endpoint.Secret
 
-	return w
+	return endpoint.Secret
 }
 
 // create makes a charge, and asks again with the same key as a client does

@@ -1,0 +1,211 @@
+package faults_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/lntpay/lntpay/webhooks"
+)
+
+const (
+	// eventCharges is how many charges are paid or expire during the kills.
+	eventCharges = 2000
+	// eventKills is how often worker and API die, in turns.
+	eventKills = 10
+	// eventKillEvery is how long after a recovery the next dies at the latest.
+	eventKillEvery = 8 * time.Second
+	// streamCuts is how often the client of the stream is cut off by itself; the
+	// kills of the API come on top.
+	streamCuts = 20
+	// eventMakers is how many clients make the charges.
+	eventMakers = 8
+	// closedWithin bounds the ends of all charges after the last was made: those
+	// that are not paid expire after a minute.
+	closedWithin = 3 * time.Minute
+)
+
+// tellEverything: of charges that are paid or expire while worker and API are
+// killed, each event reaches a live receiver with both signatures right, and a
+// client of the stream that is cut off again and again has each once, in order.
+func tellEverything(t *testing.T, s *stack, w *workspace, random *rand.Rand) {
+	witness := newWitness(t, w)
+	before := events(t, s)
+	reader := startReader(t, &w.client, before[len(before)-1].ID, rand.New(rand.NewPCG(random.Uint64(), 0)))
+	made := make(chan []chargeObject, 1)
+	go func() { made <- w.makeAndPay(t, s) }()
+	for i := range eventKills {
+		pause(t, eventKillEvery, random)
+		s.kill(t, []string{"worker", "api"}[i%2])
+	}
+	charges := <-made
+	require.Len(t, charges, eventCharges)
+	var told []event
+	require.Eventually(t, func() bool {
+		told = events(t, s)[len(before):]
+
+		return len(told) >= eventCharges
+	}, closedWithin, 20*poll, "charges that never ended")
+	checkTold(t, charges, told)
+	witness.await(t, told)
+	reader.finish(t, told)
+}
+
+// makeAndPay makes the charges, every second one to be paid and the others to
+// expire, and pays.
+func (w *workspace) makeAndPay(t *testing.T, s *stack) []chargeObject {
+	ctx, cancel := context.WithTimeout(t.Context(), closedWithin)
+	defer cancel()
+	p := newPayer(t, s)
+	unpaid := make(chan chargeObject, eventCharges)
+	var all []chargeObject
+	var mu sync.Mutex
+	var making, paying sync.WaitGroup
+	for i := range eventMakers {
+		making.Go(func() {
+			for n := range eventCharges / eventMakers {
+				charge, err := w.makeOne(ctx)
+				if err != nil {
+					t.Errorf("maker %d: %v", i, err)
+
+					return
+				}
+				mu.Lock()
+				all = append(all, charge)
+				mu.Unlock()
+				if n%2 == 0 {
+					unpaid <- charge
+				}
+			}
+		})
+	}
+	for range 2 * payers {
+		paying.Go(func() {
+			for charge := range unpaid {
+				// One that expires before its turn is an event as well.
+				attempt, done := context.WithTimeout(ctx, payWithin)
+				_, _ = p.attempt(attempt, charge)
+				done()
+			}
+		})
+	}
+	making.Wait()
+	close(unpaid)
+	paying.Wait()
+
+	return all
+}
+
+func (w *workspace) makeOne(ctx context.Context) (charge chargeObject, err error) {
+	key := uuid.NewString()
+	got, err := w.post(ctx, "/v1/charges", key, []byte(`{"amount_sats":1,"expires_in":60}`))
+	if err != nil {
+		return charge, err
+	}
+	if got.status != http.StatusCreated {
+		return charge, fmt.Errorf("key %s: %d %s", key, got.status, got.body)
+	}
+
+	return charge, json.Unmarshal(got.body, &charge)
+}
+
+// checkTold: each charge has one event, and the numbers have no gap.
+func checkTold(t *testing.T, charges []chargeObject, told []event) {
+	t.Helper()
+	types := map[string]int{}
+	of := map[string]string{}
+	for i, event := range told {
+		require.Equal(t, told[0].Sequence+int64(i), event.Sequence)
+		require.Empty(t, of[event.ResourceID], "two events of %s", event.ResourceID)
+		of[event.ResourceID] = event.Type
+		types[event.Type]++
+	}
+	for _, charge := range charges {
+		require.NotEmpty(t, of[charge.ID], "no event of %s", charge.ID)
+	}
+	require.Len(t, told, len(charges))
+	t.Logf("%d charges: %v", len(charges), types)
+	require.Greater(t, types["charge.paid"], eventCharges/4, "too few were paid for the test to mean anything")
+	require.Greater(t, types["charge.expired"], eventCharges/4)
+}
+
+// witness is a receiver that holds both signatures against each delivery.
+type witness struct {
+	verifier *standardwebhooks.Webhook
+	secret   string
+
+	mu     sync.Mutex
+	seen   map[string]int
+	forged []string
+}
+
+func newWitness(t *testing.T, w *workspace) *witness {
+	t.Helper()
+	v := &witness{seen: map[string]int{}}
+	server := httptest.NewServer(v)
+	t.Cleanup(server.Close)
+	// The first delivery comes after the secret is known: nothing is made yet.
+	v.secret = w.subscribe(t, server.URL, "charge.paid", "charge.expired")
+	var err error
+	v.verifier, err = standardwebhooks.NewWebhook(v.secret)
+	require.NoError(t, err)
+
+	return v
+}
+
+// ServeHTTP takes an event whose signatures are both right.
+func (v *witness) ServeHTTP(response http.ResponseWriter, request *http.Request) {
+	body, err := io.ReadAll(request.Body)
+	if err == nil {
+		err = v.verifier.Verify(body, request.Header)
+	}
+	id := request.Header.Get(webhooks.HeaderStandardID)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if err != nil || request.Header.Get(webhooks.HeaderSignature) != ownSignature(v.secret, body) {
+		v.forged = append(v.forged, fmt.Sprintf("%s: %v", id, err))
+		response.WriteHeader(http.StatusBadRequest)
+
+		return
+	}
+	v.seen[id]++
+}
+
+// await waits until every event arrived.
+func (v *witness) await(t *testing.T, told []event) {
+	t.Helper()
+	began := time.Now()
+	var missing []string
+	require.Eventually(t, func() bool {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		missing = missing[:0]
+		for _, event := range told {
+			if v.seen[event.ID] == 0 {
+				missing = append(missing, event.ID)
+			}
+		}
+
+		return len(missing) == 0
+	}, deliveredWithin, 4*poll, "events that never arrived: %s", &lazy{&missing})
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	require.Empty(t, v.forged, "deliveries with a wrong signature")
+	deliveries := 0
+	for _, n := range v.seen {
+		deliveries += n
+	}
+	t.Logf("%d events came in %d deliveries, the last %s after the last event was written",
+		len(told), deliveries, time.Since(began).Round(time.Millisecond))
+}
