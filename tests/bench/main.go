@@ -33,7 +33,7 @@ type bench struct {
 }
 
 func main() {
-	only := flag.String("only", "", "one part: create, settle, withdraw or ledger (default: all)")
+	only := flag.String("only", "", "one part: create, settle, withdraw, streams or ledger (default: all)")
 	seconds := flag.Duration("for", 10*time.Second, "length of each load")
 	stateDir := flag.String("state-dir", "", "the stack's state folder (default: found from here)")
 	flag.Parse()
@@ -63,7 +63,7 @@ func run(ctx context.Context, stateDir, only string, seconds time.Duration) erro
 	for _, part := range []struct {
 		name string
 		run  func(context.Context) error
-	}{{"create", b.create}, {"settle", b.settle}, {"withdraw", b.withdraw}, {"ledger", b.ledger}} {
+	}{{"create", b.create}, {"settle", b.settle}, {"withdraw", b.withdraw}, {"streams", b.streams}, {"ledger", b.ledger}} {
 		if only != "" && only != part.name {
 			continue
 		}
