@@ -129,7 +129,7 @@ func found(row db.LoadDeliveryRow) workflows.AttemptResult {
 
 // request opens the endpoint's secrets; they live no longer than the attempt.
 func (d *Deliveries) request(row db.LoadDeliveryRow) (webhooks.Request, error) {
-	r := webhooks.Request{URL: row.Url, EventID: row.EventID, Body: row.Payload}
+	r := webhooks.Request{EndpointID: row.EndpointID, URL: row.Url, EventID: row.EventID, Body: row.Payload}
 	var err error
 	if r.Secrets.Current, err = d.Sealer.Open(row.EndpointID, row.SecretSealed); err != nil {
 		return r, fmt.Errorf("secret of %s: %w", row.EndpointID, err)

@@ -44,6 +44,7 @@ type Worker struct {
 	temporal client.Client
 	starter  *workflows.Starter
 	settler  *activities.Settler
+	sender   *webhooks.Sender
 	workers  []sdkworker.Worker
 	// fatal takes the first error after which the SDK polls no more.
 	fatal chan error
@@ -113,10 +114,8 @@ func (w *Worker) register(keys *lightning.KeyRing, sealer *webhooks.Sealer, hook
 		Store: w.Store, Node: w.Node, Nudger: w.starter, Alerts: alerts, Log: w.log,
 		Metrics: activities.NewNodeMetrics(registry),
 	}
-	deliveries := &activities.Deliveries{
-		Store: w.Store, Sealer: sealer, Starter: w.starter, Log: w.log,
-		Sender: webhooks.NewSender(webhooks.Policy{AllowPrivate: hooks.AllowPrivate, Production: production}, webhooks.Options{}),
-	}
+	w.sender = webhooks.NewSender(webhooks.Policy{AllowPrivate: hooks.AllowPrivate, Production: production}, webhooks.Options{})
+	deliveries := &activities.Deliveries{Store: w.Store, Sender: w.sender, Sealer: sealer, Starter: w.starter, Log: w.log}
 	withdrawals := &activities.Withdrawals{
 		Store: w.Store, Node: w.Node, Policy: activities.PayoutPolicy(payouts), Charges: charges, Alerts: alerts, Log: w.log,
 	}
@@ -248,6 +247,9 @@ func (w *Worker) Ready(ctx context.Context) map[string]error {
 func (w *Worker) Close() {
 	if w.temporal != nil {
 		w.temporal.Close()
+	}
+	if w.sender != nil {
+		w.sender.Close()
 	}
 	w.Node.Close()
 	w.Store.Close()
