@@ -31,6 +31,8 @@ const (
 	// stickyRuns is how many open charges stay in memory; an evicted one
 	// replays some ten events.
 	stickyRuns = 20_000
+	// lookers is how many deliveries may find their endpoint busy at once.
+	lookers = 200
 	// ensureEvery is how often the singletons are looked after: one that was
 	// terminated by hand comes back.
 	ensureEvery = 10 * time.Second
@@ -121,7 +123,7 @@ func (w *Worker) register(keys *lightning.KeyRing, sealer *webhooks.Sealer, hook
 	}
 	main := sdkworker.New(w.temporal, workflows.TaskQueuePayments, w.options())
 	Register(main, charges, withdrawals, nodes)
-	hook := sdkworker.New(w.temporal, workflows.TaskQueueWebhooks, w.options())
+	hook := sdkworker.New(w.temporal, workflows.TaskQueueWebhooks, w.hookOptions())
 	hook.RegisterActivityWithOptions(deliveries.AttemptDelivery,
 		activity.RegisterOptions{Name: workflows.ActivityAttemptDelivery})
 	w.workers = []sdkworker.Worker{main, hook}
@@ -176,6 +178,16 @@ func (w *Worker) options() sdkworker.Options {
 			}
 		},
 	}
+}
+
+// hookOptions are those of the webhooks task queue. More activities run than
+// attempts are made: those beyond only find out that their endpoint is busy, and
+// the queue moves on.
+func (w *Worker) hookOptions() sdkworker.Options {
+	options := w.options()
+	options.MaxConcurrentActivityExecutionSize = activities.DeliveriesAtOnce + lookers
+
+	return options
 }
 
 // Run serves until ctx ends, then lets what runs end. An error says that it
