@@ -51,7 +51,7 @@ type endpointQueue struct {
 	last time.Time
 }
 
-// take takes a slot of the endpoint, at most most of which are given; done
+// take takes a slot of the endpoint, which gets no more than most; done
 // gives it back. When there is none, done is nil and wait says when to come
 // back, busyHorizon at most.
 func (s *endpointSlots) take(endpointID string, most int) (done func(), wait time.Duration) {
