@@ -25,10 +25,6 @@ const (
 	// recordTimeout bounds the recording of an attempt, which goes on when
 	// the activity's context has ended.
 	recordTimeout = 5 * time.Second
-	// busyPause is about how long a delivery waits for a slot of its endpoint.
-	busyPause = 5 * time.Second
-	// defaultSlots is how many attempts at one endpoint may run at once.
-	defaultSlots = 16
 
 	statusPending = "pending"
 )
@@ -76,13 +72,11 @@ func (d *Deliveries) AttemptDelivery(ctx context.Context, in workflows.DeliveryI
 	if !row.EndpointOpen {
 		return d.giveUp(ctx, in.DeliveryID, row)
 	}
-	release, ok := d.slots.take(row.EndpointID, d.slotsPerEndpoint())
-	if !ok {
-		pause := time.Duration(float64(busyPause) * (1 + d.jitter()))
-
-		return workflows.AttemptResult{NextIn: pause, Note: "the endpoint is busy with other deliveries"}, nil
+	done, wait := d.slots.take(row.EndpointID, d.slotsPerEndpoint())
+	if done == nil {
+		return d.putOff(ctx, in.DeliveryID, row, wait)
 	}
-	defer release()
+	defer done()
 	request, err := d.request(row)
 	if err != nil {
 		return workflows.AttemptResult{}, err
@@ -129,7 +123,7 @@ func found(row db.LoadDeliveryRow) workflows.AttemptResult {
 
 // request opens the endpoint's secrets; they live no longer than the attempt.
 func (d *Deliveries) request(row db.LoadDeliveryRow) (webhooks.Request, error) {
-	r := webhooks.Request{URL: row.Url, EventID: row.EventID, Body: row.Payload}
+	r := webhooks.Request{EndpointID: row.EndpointID, URL: row.Url, EventID: row.EventID, Body: row.Payload}
 	var err error
 	if r.Secrets.Current, err = d.Sealer.Open(row.EndpointID, row.SecretSealed); err != nil {
 		return r, fmt.Errorf("secret of %s: %w", row.EndpointID, err)
@@ -155,6 +149,24 @@ func (d *Deliveries) giveUp(ctx context.Context, deliveryID string, row db.LoadD
 	}
 
 	return workflows.AttemptResult{Done: true, Note: "failed: the endpoint is disabled or deleted"}, nil
+}
+
+// putOff lets a delivery wait for a slot of its endpoint. The row says so: the
+// sweeper, and who nudges, would bring it back before.
+func (d *Deliveries) putOff(
+	ctx context.Context, deliveryID string, row db.LoadDeliveryRow, wait time.Duration,
+) (workflows.AttemptResult, error) {
+	put, err := d.Store.PutOffDelivery(ctx, db.PutOffDeliveryParams{
+		ID: deliveryID, Attempts: row.Attempts, NextInMs: wait.Milliseconds(),
+	})
+	if err != nil {
+		return workflows.AttemptResult{}, fmt.Errorf("put off delivery %s: %w", deliveryID, err)
+	}
+	if put == 0 {
+		return d.lookAgain(ctx, deliveryID)
+	}
+
+	return workflows.AttemptResult{NextIn: wait, Note: "the endpoint is busy with other deliveries"}, nil
 }
 
 // lookAgain is for who lost a compare-and-swap: the row says what is next.

@@ -2,13 +2,17 @@ package activities
 
 import (
 	"context"
-	"encoding/json"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +37,7 @@ type receiver struct {
 	statuses []int
 	header   http.Header
 	ids      []string
+	bodies   []string
 	// hold, when not nil, delays each answer until it is closed.
 	hold    chan struct{}
 	arrived chan struct{}
@@ -48,8 +53,10 @@ func newReceiver(t *testing.T, statuses ...int) *receiver {
 }
 
 func (r *receiver) serve(w http.ResponseWriter, req *http.Request) {
+	body, _ := io.ReadAll(req.Body)
 	r.mu.Lock()
 	r.ids = append(r.ids, req.Header.Get("webhook-id"))
+	r.bodies = append(r.bodies, string(body))
 	status := r.statuses[0]
 	if len(r.statuses) > 1 {
 		r.statuses = r.statuses[1:]
@@ -70,6 +77,22 @@ func (r *receiver) seen() []string {
 	defer r.mu.Unlock()
 
 	return append([]string(nil), r.ids...)
+}
+
+func (r *receiver) got() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	return append([]string(nil), r.bodies...)
+}
+
+// requireSame checks that an event came so often, each time the same bytes.
+func (r *receiver) requireSame(t *testing.T, eventID string, times int) {
+	t.Helper()
+	require.Equal(t, slices.Repeat([]string{eventID}, times), r.seen())
+	bodies := r.got()
+	require.Equal(t, slices.Repeat(bodies[:1], times), bodies)
+	require.Contains(t, bodies[0], eventID)
 }
 
 // starter remembers what it was asked to start.
@@ -99,7 +122,7 @@ func setup(t *testing.T, url string) *bundle {
 	b := &bundle{
 		Deliveries: &Deliveries{
 			Store: s, Sealer: sealer, Starter: st,
-			Sender: webhooks.NewSender(webhooks.Policy{AllowPrivate: true}, webhooks.Options{Timeout: 2 * time.Second}),
+			Sender: newSender(t, webhooks.Policy{AllowPrivate: true}, 2*time.Second),
 			Jitter: func() float64 { return 0.5 },
 		},
 		starter: st, workspace: storetest.Workspace(t, s), secret: webhooks.NewSecret(),
@@ -107,6 +130,14 @@ func setup(t *testing.T, url string) *bundle {
 	b.endpoint = b.addEndpoint(t, url, b.secret)
 
 	return b
+}
+
+func newSender(t *testing.T, p webhooks.Policy, timeout time.Duration) *webhooks.Sender {
+	t.Helper()
+	s := webhooks.NewSender(p, webhooks.Options{Timeout: timeout})
+	t.Cleanup(s.Close)
+
+	return s
 }
 
 func (b *bundle) addEndpoint(t *testing.T, url, secret string) string {
@@ -210,28 +241,62 @@ func TestAttemptSuccess(t *testing.T) {
 	require.Len(t, b.attempts(t, id), 1)
 }
 
-func TestAttemptSendsStoredBytes(t *testing.T) {
+// signedWith says by what secrets a delivery is signed, of those given by name:
+// x-lntpay-signature first.
+func signedWith(header http.Header, body []byte, secrets map[string]string) (own string, standards []string) {
+	for name, secret := range secrets {
+		mac := hmac.New(sha256.New, []byte(secret))
+		_, _ = mac.Write(body)
+		if header.Get("x-lntpay-signature") == hex.EncodeToString(mac.Sum(nil)) {
+			own = name
+		}
+		if wh, err := standard.NewWebhook(secret); err == nil && wh.Verify(body, header) == nil {
+			standards = append(standards, name)
+		}
+	}
+	slices.Sort(standards)
+
+	return own, standards
+}
+
+// TestAttemptRotation: during the overlap both secrets sign, in the header that
+// has room for both; the other one goes over to the new when it ends.
+func TestAttemptRotation(t *testing.T) {
 	t.Parallel()
-	var b *bundle
-	older := webhooks.NewSecret()
-	var verified atomic.Bool
+	type delivery struct {
+		header http.Header
+		body   []byte
+	}
+	got := make(chan delivery, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
-		body := make([]byte, req.ContentLength)
-		_, _ = req.Body.Read(body)
-		wh, _ := standard.NewWebhook(b.secret)
-		old, _ := standard.NewWebhook(older)
-		verified.Store(json.Valid(body) && wh.Verify(body, req.Header) == nil && old.Verify(body, req.Header) == nil)
+		body, _ := io.ReadAll(req.Body)
+		got <- delivery{req.Header, body}
 	}))
 	t.Cleanup(server.Close)
-	b = setup(t, server.URL)
-	overlap := "UPDATE webhook_endpoint SET previous_secret_sealed = $2, previous_secret_until = now() + $3::interval WHERE id = $1"
-	b.exec(t, overlap, b.endpoint, b.Sealer.Seal(b.endpoint, older), "1 hour")
-	require.True(t, b.attempt(t, b.event(t)[0]).Done)
-	require.True(t, verified.Load(), "both secrets sign during the overlap")
-
-	b.exec(t, overlap, b.endpoint, b.Sealer.Seal(b.endpoint, older), "-1 second")
-	require.True(t, b.attempt(t, b.event(t)[0]).Done)
-	require.False(t, verified.Load(), "the old secret no longer signs")
+	b := setup(t, server.URL)
+	secrets := map[string]string{"old": webhooks.NewSecret(), "new": b.secret}
+	for _, tt := range []struct {
+		left      string
+		own       string
+		standards []string
+	}{
+		{"1 hour", "old", []string{"new", "old"}},
+		{"-1 second", "new", []string{"new"}},
+	} {
+		b.exec(t, "UPDATE webhook_endpoint SET previous_secret_sealed = $2, previous_secret_until = now() + $3::interval WHERE id = $1",
+			b.endpoint, b.Sealer.Seal(b.endpoint, secrets["old"]), tt.left)
+		id := b.event(t)[0]
+		require.True(t, b.attempt(t, id).Done)
+		one := <-got
+		own, standards := signedWith(one.header, one.body, secrets)
+		require.Equal(t, tt.own, own)
+		require.Equal(t, tt.standards, standards)
+		require.Len(t, strings.Fields(one.header.Get("webhook-signature")), len(tt.standards))
+		var payload []byte
+		require.NoError(t, b.Store.Pool.QueryRow(t.Context(),
+			"SELECT payload FROM event WHERE id = $1", b.delivery(t, id).EventID).Scan(&payload))
+		require.Equal(t, payload, one.body, "the stored bytes")
+	}
 }
 
 func TestAttemptFailsThenSucceeds(t *testing.T) {
@@ -260,7 +325,7 @@ func TestAttemptFailsThenSucceeds(t *testing.T) {
 	b.makeDue(t, id)
 	require.True(t, b.attempt(t, id).Done)
 
-	require.Equal(t, []string{d.EventID, d.EventID, d.EventID}, r.seen())
+	r.requireSame(t, d.EventID, 3)
 	attempts := b.attempts(t, id)
 	require.Len(t, attempts, 3)
 	require.Contains(t, *attempts[0].Error, "500")
@@ -280,6 +345,82 @@ func TestAttemptNoAnswer(t *testing.T) {
 	require.Nil(t, attempts[0].StatusCode)
 	require.Equal(t, "the connection was refused", *attempts[0].Error)
 	require.Empty(t, attempts[0].Response)
+}
+
+// TestAttemptFailures: whatever goes wrong is recorded, and the next attempt is
+// when the schedule or the receiver says.
+func TestAttemptFailures(t *testing.T) {
+	t.Parallel()
+	const timeout = 300 * time.Millisecond
+	status := func(code int, header ...string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			for i := 0; i < len(header); i += 2 {
+				w.Header().Set(header[i], header[i+1])
+			}
+			w.WriteHeader(code)
+		}
+	}
+	silence := func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}
+	inAnHour := func(w http.ResponseWriter, r *http.Request) {
+		status(503, "Retry-After", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))(w, r)
+	}
+	open := webhooks.Policy{AllowPrivate: true}
+	tests := map[string]struct {
+		policy  webhooks.Policy
+		handler http.HandlerFunc
+		status  int32
+		err     string
+		next    time.Duration
+	}{
+		"500":                      {open, status(500), 500, "answered 500", 5 * time.Second},
+		"redirect to the metadata": {open, status(302, "Location", "http://169.254.169.254/"), 302, "redirects are not followed", 5 * time.Second},
+		"a private address":        {webhooks.Policy{}, status(200), 0, webhooks.ErrURLNotAllowed.Error(), 5 * time.Second},
+		"no answer":                {open, silence, 0, "no answer within 300ms", 5 * time.Second},
+		"slow body": {open, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = w.Write([]byte("..."))
+			_ = http.NewResponseController(w).Flush()
+			silence(w, r)
+		}, 200, "did not finish its answer", 5 * time.Second},
+		"reset": {open, func(w http.ResponseWriter, _ *http.Request) {
+			if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+				_ = conn.(*net.TCPConn).SetLinger(0)
+				_ = conn.Close()
+			}
+		}, 0, "the connection was", 5 * time.Second},
+		"later":           {open, status(503, "Retry-After", "3600"), 503, "answered 503", time.Hour},
+		"later, a date":   {open, inAnHour, 503, "answered 503", time.Hour},
+		"sooner":          {open, status(503, "Retry-After", "1"), 503, "answered 503", 5 * time.Second},
+		"too late":        {open, status(429, "Retry-After", "86401"), 429, "answered 429", 24 * time.Hour},
+		"too late a date": {open, status(429, "Retry-After", "Fri, 01 Jan 2199 00:00:00 GMT"), 429, "answered 429", 24 * time.Hour},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(tt.handler)
+			t.Cleanup(server.Close)
+			b := setup(t, server.URL)
+			b.Sender = newSender(t, tt.policy, timeout)
+			id := b.event(t)[0]
+			result := b.attempt(t, id)
+			require.False(t, result.Done)
+			require.InDelta(t, tt.next.Seconds(), result.NextIn.Seconds(), 2)
+			require.NotNil(t, b.endpointRow(t).FailingSince)
+			d := b.delivery(t, id)
+			require.Equal(t, "pending", d.Status)
+			require.InDelta(t, result.NextIn.Seconds(), time.Until(*d.NextAttemptAt).Seconds(), 2)
+			attempts := b.attempts(t, id)
+			require.Len(t, attempts, 1)
+			require.Contains(t, *attempts[0].Error, tt.err)
+			if tt.status == 0 {
+				require.Nil(t, attempts[0].StatusCode)
+			} else {
+				require.Equal(t, tt.status, *attempts[0].StatusCode)
+			}
+		})
+	}
 }
 
 func TestAttemptScheduleEnds(t *testing.T) {
@@ -319,23 +460,30 @@ func TestAttemptGone(t *testing.T) {
 	require.Len(t, b.attempts(t, id), 1)
 	require.Equal(t, "disabled", b.endpointRow(t).Status)
 
-	// The workspace's other endpoint is told.
+	b.requireTold(t, other)
+}
+
+// requireTold checks that the workspace's other endpoint, and nobody else, is
+// told that the first one is disabled.
+func (b *bundle) requireTold(t *testing.T, other *receiver) {
+	t.Helper()
 	require.Len(t, b.starter.started, 1)
 	require.True(t, b.attempt(t, b.starter.started[0]).Done)
-	require.Len(t, other.seen(), 1)
-	var payload []byte
-	require.NoError(t, b.Store.Pool.QueryRow(t.Context(),
-		"SELECT payload FROM event WHERE type = 'webhook.endpoint_disabled' AND resource_id = $1", b.endpoint).Scan(&payload))
-	require.Contains(t, string(payload), `"object":"webhook_endpoint"`)
-	require.Contains(t, string(payload), `"status":"disabled"`)
-	require.NotContains(t, string(payload), "secret")
+	bodies := other.got()
+	require.Len(t, bodies, 1)
+	require.Contains(t, bodies[0], `"type":"webhook.endpoint_disabled"`)
+	require.Contains(t, bodies[0], `"object":"webhook_endpoint"`)
+	require.Contains(t, bodies[0], `"id":"`+b.endpoint+`"`)
+	require.Contains(t, bodies[0], `"status":"disabled"`)
+	require.NotContains(t, bodies[0], "secret")
 }
 
 func TestAttemptFiveDaysOfFailures(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, 500, 500, 200, 500)
+	r, other := newReceiver(t, 500, 500, 200, 500), newReceiver(t, 200)
 	b := setup(t, r.URL)
 	first, second := b.event(t)[0], b.event(t)[0]
+	b.addEndpoint(t, other.URL, webhooks.NewSecret())
 	age := func(interval string) {
 		b.exec(t, "UPDATE webhook_endpoint SET failing_since = now() - $2::interval WHERE id = $1", b.endpoint, interval)
 	}
@@ -354,6 +502,7 @@ func TestAttemptFiveDaysOfFailures(t *testing.T) {
 	require.True(t, b.attempt(t, first).Done)
 	require.Equal(t, "failed", b.delivery(t, first).Status)
 	require.Len(t, r.seen(), 2)
+	b.requireTold(t, other)
 }
 
 func TestAttemptEndpointClosed(t *testing.T) {
@@ -438,7 +587,7 @@ func TestAttemptCrashBeforeRecord(t *testing.T) {
 	require.True(t, b.attempt(t, id).Done)
 	d := b.delivery(t, id)
 	require.EqualValues(t, 1, d.Attempts)
-	require.Equal(t, []string{d.EventID, d.EventID}, r.seen())
+	r.requireSame(t, d.EventID, 2)
 }
 
 func TestAttemptCutShort(t *testing.T) {
@@ -456,6 +605,8 @@ func TestAttemptCutShort(t *testing.T) {
 	require.Error(t, err)
 	close(r.hold)
 	require.Zero(t, b.delivery(t, id).Attempts, "our own end is no attempt")
+	require.True(t, b.attempt(t, id).Done)
+	r.requireSame(t, b.delivery(t, id).EventID, 2)
 }
 
 func TestAttemptErrors(t *testing.T) {
@@ -503,8 +654,12 @@ func TestAttemptSlowEndpoint(t *testing.T) {
 	third := b.event(t)[0]
 	result := b.attempt(t, third)
 	require.False(t, result.Done)
-	require.LessOrEqual(t, result.NextIn, 10*time.Second)
-	require.Zero(t, b.delivery(t, third).Attempts)
+	require.Equal(t, assumedAttempt/2, result.NextIn)
+	waiting := b.delivery(t, third)
+	require.Zero(t, waiting.Attempts)
+	require.Equal(t, "pending", waiting.Status)
+	require.InDelta(t, result.NextIn.Seconds(), time.Until(*waiting.NextAttemptAt).Seconds(), 1)
+	require.Equal(t, time.Minute, waiting.NextCheckAt.Sub(*waiting.NextAttemptAt), "the sweeper leaves it alone")
 
 	b.addEndpoint(t, healthy.URL, webhooks.NewSecret())
 	for _, id := range b.event(t) {
@@ -513,8 +668,10 @@ func TestAttemptSlowEndpoint(t *testing.T) {
 	require.Len(t, healthy.seen(), 1)
 	close(slow.hold)
 	wg.Wait()
+	require.False(t, b.attempt(t, third).Done, "not due yet")
+	b.makeDue(t, third)
 	require.True(t, b.attempt(t, third).Done)
-	require.Empty(t, b.slots.taken)
+	require.Zero(t, b.slots.running)
 }
 
 func TestOverdueDeliveries(t *testing.T) {

@@ -48,9 +48,10 @@ func newDeliveries(t *testing.T, w *world) (*activities.Deliveries, func(endpoin
 	t.Helper()
 	sealer, err := webhooks.NewSealer(bytes.Repeat([]byte("k"), 32))
 	require.NoError(t, err)
+	sender := webhooks.NewSender(webhooks.Policy{AllowPrivate: true}, webhooks.Options{Timeout: 5 * time.Second})
+	t.Cleanup(sender.Close)
 	deliveries := &activities.Deliveries{
-		Store: w.Store, Sealer: sealer, Starter: w.nudger, Log: quietLog(),
-		Sender: webhooks.NewSender(webhooks.Policy{AllowPrivate: true}, webhooks.Options{Timeout: 5 * time.Second}),
+		Store: w.Store, Sender: sender, Sealer: sealer, Starter: w.nudger, Log: quietLog(),
 	}
 
 	return deliveries, func(id string) []byte { return sealer.Seal(id, webhooks.NewSecret()) }

@@ -31,7 +31,7 @@ func (s *Sender) describe(err error) string {
 	case errors.As(err, &dns):
 		return describeDNS(dns)
 	case timedOut(err) && dialling:
-		return fmt.Sprintf("no connection within %v", s.timeout)
+		return fmt.Sprintf("no connection within %v", connectTimeout(s.timeout))
 	case timedOut(err):
 		return fmt.Sprintf("no answer within %v", s.timeout)
 	case errors.Is(err, syscall.ECONNREFUSED):

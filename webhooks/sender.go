@@ -3,7 +3,6 @@ package webhooks
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -30,8 +29,10 @@ const (
 
 // Request is one delivery attempt.
 type Request struct {
-	URL     string
-	EventID string
+	// EndpointID says whose connections may be used again; without one, none.
+	EndpointID string
+	URL        string
+	EventID    string
 	// Body holds the exact stored bytes of the event.
 	Body    []byte
 	Secrets Secrets
@@ -75,29 +76,21 @@ type Options struct {
 type Sender struct {
 	policy  Policy
 	timeout time.Duration
-	client  *http.Client
+	clients *clients
 }
 
-// NewSender makes a Sender.
+// NewSender makes a Sender. Whoever makes it closes it.
 func NewSender(p Policy, o Options) *Sender {
 	if o.Timeout == 0 {
 		o.Timeout = DefaultTimeout
 	}
-	dialer := &net.Dialer{Resolver: o.Resolver, KeepAlive: -1, ControlContext: p.control}
-	transport := &http.Transport{
-		// No proxy from the environment: it would dial in our place, unchecked.
-		Proxy:       nil,
-		DialContext: dialer.DialContext,
-		// A kept connection could be used for another endpoint on the same host.
-		DisableKeepAlives:      true,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: maxRead,
-		TLSClientConfig:        &tls.Config{RootCAs: o.RootCAs, MinVersion: tls.VersionTLS12},
-	}
-	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-	return &Sender{policy: p, timeout: o.Timeout, client: &http.Client{Transport: transport, CheckRedirect: stay}}
+	return &Sender{policy: p, timeout: o.Timeout, clients: newClients(p, o)}
 }
+
+// Close ends the connections that are kept for further attempts. An attempt
+// that still runs goes on.
+func (s *Sender) Close() { s.clients.close() }
 
 // control judges the address that is really dialled, after name resolution and
 // right before connect(2): a name that resolves otherwise than a moment ago
@@ -148,12 +141,21 @@ func (s *Sender) post(ctx context.Context, r Request, headers http.Header, resul
 	req.Header = headers
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", userAgent)
-	resp, err := s.client.Do(req)
+	// Not sent, but tells net/http to repeat the request if a kept connection
+	// turns out to be closed: a delivery may come twice.
+	req.Header["Idempotency-Key"] = []string{}
+	req.Close = r.EndpointID == ""
+	client := s.clients.of(r)
+	resp, err := client.Do(req)
 	if err != nil {
 		result.Err = s.describe(err)
+		// A kept connection may have died without a word. The next attempt
+		// must not find another one like it.
+		client.CloseIdleConnections()
 
 		return
 	}
+	// An answer that is not read to its end takes its connection with it.
 	defer func() { _ = resp.Body.Close() }()
 	result.StatusCode = resp.StatusCode
 	result.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())

@@ -24,9 +24,18 @@ const shortTimeout = 300 * time.Millisecond
 
 func request(url string) webhooks.Request {
 	return webhooks.Request{
-		URL: url, EventID: "evt_1", Body: []byte(`{"id":"evt_1"}`),
+		EndpointID: "we_1", URL: url, EventID: "evt_1", Body: []byte(`{"id":"evt_1"}`),
 		Secrets: webhooks.Secrets{Current: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
 	}
+}
+
+// newSender makes a Sender that keeps nothing beyond the test.
+func newSender(t *testing.T, p webhooks.Policy, o webhooks.Options) *webhooks.Sender {
+	t.Helper()
+	s := webhooks.NewSender(p, o)
+	t.Cleanup(s.Close)
+
+	return s
 }
 
 // send makes one attempt at a server that answers by handler.
@@ -34,7 +43,7 @@ func send(t *testing.T, handler http.HandlerFunc) webhooks.Result {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	s := webhooks.NewSender(webhooks.Policy{AllowPrivate: true}, webhooks.Options{Timeout: shortTimeout})
+	s := newSender(t, webhooks.Policy{AllowPrivate: true}, webhooks.Options{Timeout: shortTimeout})
 	result, err := s.Send(t.Context(), request(server.URL))
 	require.NoError(t, err)
 	require.NotContains(t, result.Err, "127.0.0.1", "no internal detail")
@@ -50,7 +59,7 @@ func TestSendRequest(t *testing.T) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil || string(body) != `{"id":"evt_1"}` || r.Method != http.MethodPost ||
 			r.UserAgent() != "LNTPay-Webhooks/1" || r.Header.Get("Content-Type") != "application/json" ||
-			len(r.Header.Get("x-lntpay-signature")) != 64 || !r.Close {
+			len(r.Header.Get("x-lntpay-signature")) != 64 || r.Close || r.Header["Idempotency-Key"] != nil {
 			w.WriteHeader(http.StatusTeapot)
 		}
 		wh, err := standard.NewWebhook("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
@@ -99,6 +108,7 @@ func TestSendAnswers(t *testing.T) {
 		"gone":                  {status(410), 410, "answered 410 Gone", 0},
 		"redirect":              {status(302, "Location", "http://127.0.0.1:1/"), 302, "redirects are not followed", 0},
 		"permanent redirect":    {status(308, "Location", "https://example.com/"), 308, "redirects are not followed", 0},
+		"redirect to metadata":  {status(307, "Location", "http://169.254.169.254/latest/meta-data/"), 307, "redirects are not followed", 0},
 		"redirect to nowhere":   {status(301), 301, "redirects are not followed", 0},
 		"retry-after":           {status(429, "Retry-After", "120"), 429, "answered 429", 2 * time.Minute},
 		"retry-after far":       {status(503, "Retry-After", "99999999999999999999"), 503, "answered 503", 24 * time.Hour},
@@ -205,7 +215,7 @@ func TestSendTLS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dns := &fakeDNS{answers: [][4]byte{{127, 0, 0, 1}}}
-			s := webhooks.NewSender(webhooks.Policy{AllowPrivate: true}, webhooks.Options{
+			s := newSender(t, webhooks.Policy{AllowPrivate: true}, webhooks.Options{
 				RootCAs: tt.pool, Resolver: &net.Resolver{PreferGo: true, Dial: dns.dial},
 			})
 			result, err := s.Send(t.Context(), request(tt.url))
@@ -221,7 +231,7 @@ func TestSendRefused(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, listener.Close())
-	s := webhooks.NewSender(webhooks.Policy{AllowPrivate: true}, webhooks.Options{})
+	s := newSender(t, webhooks.Policy{AllowPrivate: true}, webhooks.Options{})
 	result, err := s.Send(t.Context(), request("http://"+listener.Addr().String()))
 	require.NoError(t, err)
 	require.Equal(t, "the connection was refused", result.Err)
@@ -229,7 +239,7 @@ func TestSendRefused(t *testing.T) {
 
 func TestSendChecksPolicyAgain(t *testing.T) {
 	t.Parallel()
-	s := webhooks.NewSender(webhooks.Policy{}, webhooks.Options{})
+	s := newSender(t, webhooks.Policy{}, webhooks.Options{})
 	result, err := s.Send(t.Context(), request("http://127.0.0.1/"))
 	require.NoError(t, err)
 	require.Contains(t, result.Err, webhooks.ErrURLNotAllowed.Error())
@@ -239,7 +249,7 @@ func TestSendCallerGone(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(slow(0))
 	t.Cleanup(server.Close)
-	s := webhooks.NewSender(webhooks.Policy{AllowPrivate: true}, webhooks.Options{})
+	s := newSender(t, webhooks.Policy{AllowPrivate: true}, webhooks.Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), shortTimeout)
 	defer cancel()
 	_, err := s.Send(ctx, request(server.URL))
@@ -250,7 +260,7 @@ func TestSendBadSecret(t *testing.T) {
 	t.Parallel()
 	r := request("https://example.com/")
 	r.Secrets.Current = "hunter2"
-	_, err := webhooks.NewSender(webhooks.Policy{}, webhooks.Options{}).Send(t.Context(), r)
+	_, err := newSender(t, webhooks.Policy{}, webhooks.Options{}).Send(t.Context(), r)
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), "hunter2")
 	require.NotContains(t, fmt.Sprint(r.LogValue()), "hunter2")
@@ -290,7 +300,7 @@ func TestSendRebinding(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, "93.184.215.14", first[0].String())
 
-			result, err := webhooks.NewSender(tt.policy, webhooks.Options{Resolver: resolver}).Send(t.Context(), request(tt.url))
+			result, err := newSender(t, tt.policy, webhooks.Options{Resolver: resolver}).Send(t.Context(), request(tt.url))
 			require.NoError(t, err)
 			require.Equal(t, tt.err == "", result.OK(), result.Err)
 			require.Contains(t, result.Err, tt.err)
@@ -332,7 +342,8 @@ func (d *fakeDNS) answer(query []byte) []byte {
 	if err := m.Unpack(query); err != nil {
 		return nil
 	}
-	m.Response, m.Additionals = true, nil
+	// An empty answer of a server that does not recurse would be a referral.
+	m.Response, m.RecursionAvailable, m.Additionals = true, true, nil
 	q := m.Questions[0]
 	if q.Type == dnsmessage.TypeA {
 		a := d.answers[min(int(d.asked.Add(1)), len(d.answers))-1]

@@ -31,6 +31,8 @@ const (
 	// stickyRuns is how many open charges stay in memory; an evicted one
 	// replays some ten events.
 	stickyRuns = 20_000
+	// lookers is how many deliveries may find their endpoint busy at once.
+	lookers = 200
 	// ensureEvery is how often the singletons are looked after: one that was
 	// terminated by hand comes back.
 	ensureEvery = 10 * time.Second
@@ -44,6 +46,7 @@ type Worker struct {
 	temporal client.Client
 	starter  *workflows.Starter
 	settler  *activities.Settler
+	sender   *webhooks.Sender
 	workers  []sdkworker.Worker
 	// fatal takes the first error after which the SDK polls no more.
 	fatal chan error
@@ -113,16 +116,14 @@ func (w *Worker) register(keys *lightning.KeyRing, sealer *webhooks.Sealer, hook
 		Store: w.Store, Node: w.Node, Nudger: w.starter, Alerts: alerts, Log: w.log,
 		Metrics: activities.NewNodeMetrics(registry),
 	}
-	deliveries := &activities.Deliveries{
-		Store: w.Store, Sealer: sealer, Starter: w.starter, Log: w.log,
-		Sender: webhooks.NewSender(webhooks.Policy{AllowPrivate: hooks.AllowPrivate, Production: production}, webhooks.Options{}),
-	}
+	w.sender = webhooks.NewSender(webhooks.Policy{AllowPrivate: hooks.AllowPrivate, Production: production}, webhooks.Options{})
+	deliveries := &activities.Deliveries{Store: w.Store, Sender: w.sender, Sealer: sealer, Starter: w.starter, Log: w.log}
 	withdrawals := &activities.Withdrawals{
 		Store: w.Store, Node: w.Node, Policy: activities.PayoutPolicy(payouts), Charges: charges, Alerts: alerts, Log: w.log,
 	}
 	main := sdkworker.New(w.temporal, workflows.TaskQueuePayments, w.options())
 	Register(main, charges, withdrawals, nodes)
-	hook := sdkworker.New(w.temporal, workflows.TaskQueueWebhooks, w.options())
+	hook := sdkworker.New(w.temporal, workflows.TaskQueueWebhooks, w.hookOptions())
 	hook.RegisterActivityWithOptions(deliveries.AttemptDelivery,
 		activity.RegisterOptions{Name: workflows.ActivityAttemptDelivery})
 	w.workers = []sdkworker.Worker{main, hook}
@@ -177,6 +178,16 @@ func (w *Worker) options() sdkworker.Options {
 			}
 		},
 	}
+}
+
+// hookOptions are those of the webhooks task queue. More activities run than
+// attempts are made: those beyond only find out that their endpoint is busy, and
+// the queue moves on.
+func (w *Worker) hookOptions() sdkworker.Options {
+	options := w.options()
+	options.MaxConcurrentActivityExecutionSize = activities.DeliveriesAtOnce + lookers
+
+	return options
 }
 
 // Run serves until ctx ends, then lets what runs end. An error says that it
@@ -248,6 +259,9 @@ func (w *Worker) Ready(ctx context.Context) map[string]error {
 func (w *Worker) Close() {
 	if w.temporal != nil {
 		w.temporal.Close()
+	}
+	if w.sender != nil {
+		w.sender.Close()
 	}
 	w.Node.Close()
 	w.Store.Close()

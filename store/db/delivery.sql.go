@@ -178,6 +178,27 @@ func (q *Queries) OverdueDeliveries(ctx context.Context, maxRows int32) ([]strin
 	return items, nil
 }
 
+const putOffDelivery = `-- name: PutOffDelivery :execrows
+UPDATE delivery SET next_attempt_at = now() + $1::bigint * interval '1 millisecond',
+    next_check_at = now() + $1::bigint * interval '1 millisecond' + interval '60 seconds'
+WHERE id = $2 AND status = 'pending' AND attempts = $3
+`
+
+type PutOffDeliveryParams struct {
+	NextInMs int64
+	ID       string
+	Attempts int32
+}
+
+// PutOffDelivery sets another time for the next attempt, without one.
+func (q *Queries) PutOffDelivery(ctx context.Context, arg PutOffDeliveryParams) (int64, error) {
+	result, err := q.db.Exec(ctx, putOffDelivery, arg.NextInMs, arg.ID, arg.Attempts)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const readDelivery = `-- name: ReadDelivery :one
 SELECT id, workspace_id, event_id, endpoint_id, resource_id, status, attempts, next_attempt_at, next_check_at, created_at, completed_at FROM delivery WHERE id = $1 AND workspace_id = $2
 `

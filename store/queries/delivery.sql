@@ -48,6 +48,12 @@ INSERT INTO delivery_attempt (delivery_id, number, at, status_code, duration_ms,
 SELECT d.id, d.attempts, now() - sqlc.arg(duration_ms)::bigint * interval '1 millisecond', sqlc.narg(status_code)::int, sqlc.arg(duration_ms)::bigint, @error::text, @response::bytea
 FROM d;
 
+-- PutOffDelivery sets another time for the next attempt, without one.
+-- name: PutOffDelivery :execrows
+UPDATE delivery SET next_attempt_at = now() + sqlc.arg(next_in_ms)::bigint * interval '1 millisecond',
+    next_check_at = now() + sqlc.arg(next_in_ms)::bigint * interval '1 millisecond' + interval '60 seconds'
+WHERE id = @id AND status = 'pending' AND attempts = @attempts;
+
 -- FailDelivery ends a delivery without an attempt: its endpoint is deleted or
 -- disabled.
 -- name: FailDelivery :execrows

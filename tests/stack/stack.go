@@ -53,6 +53,9 @@ type Stack struct {
 	dir     string
 	cleanup []func()
 	worker  *running
+	// runTemporal starts the Temporal server, which stopTemporal ends.
+	runTemporal  func(context.Context) (address string, stop func(), err error)
+	stopTemporal func()
 }
 
 // running is something that a context ends.
@@ -130,11 +133,15 @@ func (s *Stack) startEngines(ctx context.Context) error {
 		return err
 	}
 	s.cleanup = append(s.cleanup, stop)
-	address, stop, err := devnet.StartTemporal(ctx, filepath.Join(s.dir, "temporal"), dsn, devnet.TemporalPortsFrom(base+3))
+	s.runTemporal = func(ctx context.Context) (string, func(), error) {
+		return devnet.StartTemporal(ctx, filepath.Join(s.dir, "temporal"), dsn, devnet.TemporalPortsFrom(base+3))
+	}
+	address, stop, err := s.runTemporal(ctx)
 	if err != nil {
 		return err
 	}
-	s.cleanup = append(s.cleanup, stop)
+	s.stopTemporal = stop
+	s.cleanup = append(s.cleanup, s.StopTemporal)
 	defaults := config.Defaults()
 	s.Config = &defaults
 	s.Config.API.Listen = "127.0.0.1:" + strconv.Itoa(base+1)
@@ -210,6 +217,19 @@ func (s *Stack) StopWorker() error {
 	defer func() { s.worker = nil }()
 
 	return s.worker.stop()
+}
+
+// StopTemporal ends the Temporal server.
+func (s *Stack) StopTemporal() {
+	s.stopTemporal()
+	s.stopTemporal = func() {}
+}
+
+// StartTemporal starts it again, where it was.
+func (s *Stack) StartTemporal(ctx context.Context) (err error) {
+	_, s.stopTemporal, err = s.runTemporal(ctx)
+
+	return err
 }
 
 func (s *Stack) startAPI(ctx context.Context) error {
