@@ -66,7 +66,7 @@ func (d *Deliveries) AttemptDelivery(ctx context.Context, in workflows.DeliveryI
 	if err != nil {
 		return workflows.AttemptResult{}, err
 	}
-	if row.Status != statusPending || dueIn(row) > dueTolerance {
+	if row.Status != statusPending || dueIn(row) > dueTolerance && !in.Now {
 		return found(row), nil
 	}
 	if !row.EndpointOpen {
@@ -149,6 +149,18 @@ func (d *Deliveries) giveUp(ctx context.Context, deliveryID string, row db.LoadD
 	}
 
 	return workflows.AttemptResult{Done: true, Note: "failed: the endpoint is disabled or deleted"}, nil
+}
+
+// CancelDelivery fails a delivery that an operator has cancelled. An attempt that
+// is under way may still succeed, and then it has.
+func (d *Deliveries) CancelDelivery(ctx context.Context, in workflows.DeliveryInput) error {
+	canceled, err := d.Store.CancelDelivery(ctx, in.DeliveryID)
+	if err != nil {
+		return fmt.Errorf("cancel delivery %s: %w", in.DeliveryID, err)
+	}
+	d.log().InfoContext(ctx, "delivery cancelled", "delivery", in.DeliveryID, "was_pending", canceled > 0)
+
+	return nil
 }
 
 // putOff lets a delivery wait for a slot of its endpoint. The row says so: the

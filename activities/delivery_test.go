@@ -674,6 +674,46 @@ func TestAttemptSlowEndpoint(t *testing.T) {
 	require.Zero(t, b.slots.running)
 }
 
+// TestAttemptNow: whoever asks for an attempt now does not wait until it is due;
+// a delivery that is over stays over.
+func TestAttemptNow(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, 500, 200)
+	b := setup(t, r.URL)
+	id := b.event(t)[0]
+	now := func() workflows.AttemptResult {
+		result, err := b.AttemptDelivery(t.Context(), workflows.DeliveryInput{DeliveryID: id, Now: true})
+		require.NoError(t, err)
+
+		return result
+	}
+	require.False(t, b.attempt(t, id).Done)
+	require.False(t, b.attempt(t, id).Done, "not due yet")
+	require.Len(t, r.seen(), 1)
+	require.True(t, now().Done)
+	require.True(t, now().Done)
+	require.Len(t, r.seen(), 2)
+}
+
+// TestCancelDelivery: what an operator cancels is over for the sweeper too, and
+// what was over stays as it was.
+func TestCancelDelivery(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, 200)
+	b := setup(t, r.URL)
+	id := b.event(t)[0]
+	cancel := func() { require.NoError(t, b.CancelDelivery(t.Context(), workflows.DeliveryInput{DeliveryID: id})) }
+	cancel()
+	require.Equal(t, "failed", b.delivery(t, id).Status)
+	require.True(t, b.attempt(t, id).Done)
+	require.Empty(t, r.seen())
+	_, err := b.Store.MakeDeliveryDue(t.Context(), db.MakeDeliveryDueParams{ID: id, WorkspaceID: b.workspace})
+	require.NoError(t, err)
+	require.True(t, b.attempt(t, id).Done)
+	cancel()
+	require.Equal(t, "succeeded", b.delivery(t, id).Status)
+}
+
 func TestOverdueDeliveries(t *testing.T) {
 	t.Parallel()
 	b := setup(t, "http://127.0.0.1:1/")

@@ -126,6 +126,8 @@ func (w *Worker) register(keys *lightning.KeyRing, sealer *webhooks.Sealer, hook
 	hook := sdkworker.New(w.temporal, workflows.TaskQueueWebhooks, w.hookOptions())
 	hook.RegisterActivityWithOptions(deliveries.AttemptDelivery,
 		activity.RegisterOptions{Name: workflows.ActivityAttemptDelivery})
+	hook.RegisterActivityWithOptions(deliveries.CancelDelivery,
+		activity.RegisterOptions{Name: workflows.ActivityCancelDelivery})
 	w.workers = []sdkworker.Worker{main, hook}
 }
 

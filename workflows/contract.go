@@ -48,6 +48,7 @@ const (
 	ActivityResolveWithdrawal = "ResolveWithdrawal"
 	ActivityEstimateFee       = "EstimateFee"
 	ActivityAttemptDelivery   = "AttemptDelivery"
+	ActivityCancelDelivery    = "CancelDelivery"
 	ActivityWatchNode         = "WatchNode"
 	ActivitySweepNode         = "SweepNode"
 	ActivitySweepRows         = "SweepRows"
@@ -217,9 +218,11 @@ type QuoteResult struct {
 	FeeMsat payments.Msat
 }
 
-// DeliveryInput starts a delivery's workflow.
+// DeliveryInput starts a delivery's workflow, or an attempt. Now asks for an
+// attempt before it is due.
 type DeliveryInput struct {
 	DeliveryID string
+	Now        bool `json:",omitempty"`
 }
 
 // AttemptResult is what an attempt to deliver came to. Done: succeeded, failed

@@ -21,13 +21,17 @@ const (
 	// again after a pause that doubles up to the maximum.
 	minDeliveryPause = 10 * time.Second
 	maxDeliveryPause = 5 * time.Minute
+	// cancelTimeout bounds one try to fail a delivery that was cancelled.
+	cancelTimeout = 10 * time.Second
 	// minNextIn keeps a delivery that claims to be due at once from spinning.
 	minNextIn = time.Second
 )
 
 // Delivery follows one delivery's schedule from its row until it is done. It
 // can be started again at any time (rule R1): the row says when the next
-// attempt is due. The signal "retry" makes it look at once.
+// attempt is due. The signal "retry" has one made at once, unless the delivery is
+// over. A cancellation fails the delivery: without that the sweeper would bring
+// it back.
 func Delivery(ctx workflow.Context, in DeliveryInput) error {
 	run := &deliveryRun{DeliveryDescription: DeliveryDescription{DeliveryID: in.DeliveryID}, pause: minDeliveryPause}
 	err := workflow.SetQueryHandlerWithOptions(ctx, QueryState, run.describe, workflow.QueryHandlerOptions{
@@ -37,10 +41,14 @@ func Delivery(ctx workflow.Context, in DeliveryInput) error {
 		return fmt.Errorf("register query: %w", err)
 	}
 	run.retries = workflow.GetSignalChannelWithOptions(ctx, SignalRetry, workflow.SignalChannelOptions{
-		Description: "Look at the row: an attempt may be due now. Carries nothing.",
+		Description: "Make an attempt now, unless the delivery is over. Carries nothing.",
 	})
+	run.now = in.Now
+	if err = run.loop(ctx, in.DeliveryID); temporal.IsCanceledError(err) {
+		return run.cancel(ctx, in.DeliveryID, err)
+	}
 
-	return run.loop(ctx, in)
+	return err
 }
 
 // DeliveryDescription answers the state query.
@@ -55,24 +63,27 @@ type deliveryRun struct {
 	retries workflow.ReceiveChannel
 	// pause is the wait after an attempt that could not be judged.
 	pause time.Duration
+	// now says that a retry came: the next attempt does not wait until it is due.
+	now bool
 }
 
 func (r *deliveryRun) describe() (DeliveryDescription, error) { return r.DeliveryDescription, nil }
 
 // loop attempts and waits. It ends only when a look that no retry has come
 // after finds the delivery done.
-func (r *deliveryRun) loop(ctx workflow.Context, in DeliveryInput) error {
+func (r *deliveryRun) loop(ctx workflow.Context, id string) error {
 	for {
-		// The look that follows answers all retries that came before it.
+		// The attempt that follows answers all retries that came before it.
 		r.drain()
-		wait, done, err := r.attempt(ctx, in)
+		wait, done, err := r.attempt(ctx, id)
 		if err != nil {
 			return err
 		}
-		if done && !r.drain() {
+		r.drain()
+		switch {
+		case done && !r.now:
 			return nil
-		}
-		if done {
+		case done:
 			continue
 		}
 		if err := r.sleep(ctx, wait); err != nil {
@@ -82,16 +93,33 @@ func (r *deliveryRun) loop(ctx workflow.Context, in DeliveryInput) error {
 		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
 			r.drain()
 
-			return workflow.NewContinueAsNewError(ctx, NameDelivery, in)
+			return workflow.NewContinueAsNewError(ctx, NameDelivery, DeliveryInput{DeliveryID: id, Now: r.now})
 		}
 	}
 }
 
-// attempt has the row looked at, and an attempt made if one is due.
-func (r *deliveryRun) attempt(ctx workflow.Context, in DeliveryInput) (wait time.Duration, done bool, err error) {
+// cancel fails the delivery, which the cancelled context cannot do.
+func (r *deliveryRun) cancel(ctx workflow.Context, id string, canceled error) error {
+	r.say(ctx, "its cancellation")
+	detached, stop := workflow.NewDisconnectedContext(ctx)
+	defer stop()
+	detached = workflow.WithActivityOptions(detached, workflow.ActivityOptions{
+		TaskQueue: TaskQueueWebhooks, StartToCloseTimeout: cancelTimeout, Summary: "cancel " + id,
+	})
+	if err := workflow.ExecuteActivity(detached, ActivityCancelDelivery, DeliveryInput{DeliveryID: id}).Get(detached, nil); err != nil {
+		return fmt.Errorf("cancel %s: %w", id, err)
+	}
+
+	return canceled
+}
+
+// attempt has the row looked at, and an attempt made if one is due or asked for.
+func (r *deliveryRun) attempt(ctx workflow.Context, id string) (wait time.Duration, done bool, err error) {
 	r.say(ctx, "an attempt")
 	var result AttemptResult
-	err = attemptDelivery(ctx, in.DeliveryID).Get(ctx, &result)
+	now := r.now
+	r.now = false
+	err = attemptDelivery(ctx, DeliveryInput{DeliveryID: id, Now: now}).Get(ctx, &result)
 	switch {
 	case err == nil:
 		r.LastAttempt, r.pause = result.Note, minDeliveryPause
@@ -131,19 +159,17 @@ func (r *deliveryRun) sleep(ctx workflow.Context, wait time.Duration) error {
 	var err error
 	workflow.NewSelector(ctx).
 		AddFuture(timer, func(f workflow.Future) { err = f.Get(ctx, nil) }).
-		AddReceive(r.retries, func(c workflow.ReceiveChannel, _ bool) { c.Receive(ctx, nil) }).
+		AddReceive(r.retries, func(c workflow.ReceiveChannel, _ bool) { r.now = c.Receive(ctx, nil) }).
 		Select(ctx)
 
 	return err
 }
 
-// drain takes the retries that have come and reports whether there were any.
-func (r *deliveryRun) drain() (found bool) {
+// drain takes the retries that have come.
+func (r *deliveryRun) drain() {
 	for r.retries.ReceiveAsync(nil) {
-		found = true
+		r.now = true
 	}
-
-	return found
 }
 
 // say tells the query and the UI what the run is at. It costs no event.
@@ -158,16 +184,16 @@ func (r *deliveryRun) say(ctx workflow.Context, waits string) {
 
 // attemptDelivery runs one attempt on the webhooks queue. It is never retried
 // by Temporal: the schedule is the row's.
-func attemptDelivery(ctx workflow.Context, deliveryID string) workflow.Future {
+func attemptDelivery(ctx workflow.Context, in DeliveryInput) workflow.Future {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:              TaskQueueWebhooks,
 		StartToCloseTimeout:    attemptTimeout,
 		ScheduleToCloseTimeout: attemptQueueTimeout,
 		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 1},
-		Summary:                "attempt " + deliveryID,
+		Summary:                "attempt " + in.DeliveryID,
 	})
 
-	return workflow.ExecuteActivity(ctx, ActivityAttemptDelivery, DeliveryInput{DeliveryID: deliveryID})
+	return workflow.ExecuteActivity(ctx, ActivityAttemptDelivery, in)
 }
 
 // deliverFirst makes the first attempt at each delivery, in parallel, for the
@@ -176,7 +202,7 @@ func attemptDelivery(ctx workflow.Context, deliveryID string) workflow.Future {
 func deliverFirst(ctx workflow.Context, deliveryIDs []string) error {
 	attempts := make([]workflow.Future, len(deliveryIDs))
 	for i, id := range deliveryIDs {
-		attempts[i] = attemptDelivery(ctx, id)
+		attempts[i] = attemptDelivery(ctx, DeliveryInput{DeliveryID: id})
 	}
 	var failed []error
 	children := map[string]workflow.ChildWorkflowFuture{}

@@ -21,6 +21,13 @@ import (
 // which gets the number of the attempt, from 1.
 func deliveryEnv(t *testing.T, play func(id string, n int) (AttemptResult, error)) (*testsuite.TestWorkflowEnvironment, *[]time.Time) {
 	t.Helper()
+
+	return deliveryEnvOf(t, func(in DeliveryInput, n int) (AttemptResult, error) { return play(in.DeliveryID, n) })
+}
+
+// deliveryEnvOf is deliveryEnv for plays that want the whole input.
+func deliveryEnvOf(t *testing.T, play func(in DeliveryInput, n int) (AttemptResult, error)) (*testsuite.TestWorkflowEnvironment, *[]time.Time) {
+	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(20 * time.Second)
@@ -28,6 +35,8 @@ func deliveryEnv(t *testing.T, play func(id string, n int) (AttemptResult, error
 	env.RegisterActivityWithOptions(
 		func(context.Context, DeliveryInput) (AttemptResult, error) { return AttemptResult{}, nil },
 		activity.RegisterOptions{Name: ActivityAttemptDelivery})
+	env.RegisterActivityWithOptions(func(context.Context, DeliveryInput) error { return nil },
+		activity.RegisterOptions{Name: ActivityCancelDelivery})
 	var at []time.Time
 	count := map[string]int{}
 	env.OnActivity(ActivityAttemptDelivery, mock.Anything, mock.Anything).Return(
@@ -35,7 +44,7 @@ func deliveryEnv(t *testing.T, play func(id string, n int) (AttemptResult, error
 			count[in.DeliveryID]++
 			at = append(at, env.Now())
 
-			return play(in.DeliveryID, count[in.DeliveryID])
+			return play(in, count[in.DeliveryID])
 		})
 
 	return env, &at
@@ -137,6 +146,43 @@ func TestDeliveryRetrySignal(t *testing.T) {
 	require.True(t, env.IsWorkflowCompleted())
 	require.NoError(t, env.GetWorkflowError())
 	require.Equal(t, []time.Duration{time.Hour, 24 * time.Hour}, gaps(*at))
+}
+
+// TestDeliveryRetryIsNow: a retry does not wait until the attempt is due, also
+// when a new run was started for it or takes over.
+func TestDeliveryRetryIsNow(t *testing.T) {
+	t.Parallel()
+	var asked []bool
+	env, _ := deliveryEnvOf(t, func(in DeliveryInput, n int) (AttemptResult, error) {
+		asked = append(asked, in.Now)
+
+		return AttemptResult{Done: n == 3, NextIn: 24 * time.Hour}, nil
+	})
+	env.RegisterDelayedCallback(func() { env.SignalWorkflow(SignalRetry, nil) }, time.Hour)
+	env.ExecuteWorkflow(NameDelivery, DeliveryInput{DeliveryID: "dlv_1", Now: true})
+	require.NoError(t, env.GetWorkflowError())
+	require.Equal(t, []bool{true, true, false}, asked)
+}
+
+// TestDeliveryCancel: a cancelled run fails the delivery, also when Postgres is
+// away at first.
+func TestDeliveryCancel(t *testing.T) {
+	t.Parallel()
+	env, at := deliveryEnv(t, func(string, int) (AttemptResult, error) { return AttemptResult{NextIn: 24 * time.Hour}, nil })
+	tries := 0
+	env.OnActivity(ActivityCancelDelivery, mock.Anything, DeliveryInput{DeliveryID: "dlv_1"}).Return(
+		func(context.Context, DeliveryInput) error {
+			if tries++; tries < 5 {
+				return errors.New("postgres is away")
+			}
+
+			return nil
+		})
+	env.RegisterDelayedCallback(env.CancelWorkflow, time.Hour)
+	env.ExecuteWorkflow(NameDelivery, DeliveryInput{DeliveryID: "dlv_1"})
+	require.True(t, temporal.IsCanceledError(env.GetWorkflowError()), "%v", env.GetWorkflowError())
+	require.Equal(t, 5, tries)
+	require.Len(t, *at, 1)
 }
 
 // TestDeliveryRetryWhileEnding has a redelivery come during the last attempt:

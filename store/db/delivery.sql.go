@@ -9,6 +9,20 @@ import (
 	"context"
 )
 
+const cancelDelivery = `-- name: CancelDelivery :execrows
+UPDATE delivery SET status = 'failed', next_attempt_at = NULL, next_check_at = NULL, completed_at = now()
+WHERE id = $1 AND status = 'pending'
+`
+
+// CancelDelivery ends a delivery at an operator's wish.
+func (q *Queries) CancelDelivery(ctx context.Context, id string) (int64, error) {
+	result, err := q.db.Exec(ctx, cancelDelivery, id)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const disableFailingEndpoint = `-- name: DisableFailingEndpoint :one
 UPDATE webhook_endpoint SET status = 'disabled', failing_since = NULL
 WHERE id = $1 AND status = 'enabled' AND deleted_at IS NULL

@@ -60,6 +60,11 @@ WHERE id = @id AND status = 'pending' AND attempts = @attempts;
 UPDATE delivery SET status = 'failed', next_attempt_at = NULL, next_check_at = NULL, completed_at = now()
 WHERE id = @id AND status = 'pending' AND attempts = @attempts;
 
+-- CancelDelivery ends a delivery at an operator's wish.
+-- name: CancelDelivery :execrows
+UPDATE delivery SET status = 'failed', next_attempt_at = NULL, next_check_at = NULL, completed_at = now()
+WHERE id = @id AND status = 'pending';
+
 -- DisableFailingEndpoint disables an endpoint that is gone (410) or has failed
 -- for five days, once: no row means that there was nothing to do. Forgetting
 -- the streak gives an endpoint that is enabled again a fresh start.

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/lntpay/lntpay/tests/sse"
+	"github.com/lntpay/lntpay/workflows"
 )
 
 // awaitDelivery waits until a delivery has so many attempts and is over.
@@ -65,6 +67,41 @@ func TestEndpointIsTriedOut(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	_, _, _ = c.call(t, "POST", "/v1/webhooks/deliveries/"+id+"/redeliver", "")
 	require.NotEqual(t, first.header.Get("x-lntpay-signature"), next(t, got).header.Get("x-lntpay-signature"))
+}
+
+// What an operator does with a failing delivery in the Temporal UI: has it tried
+// now instead of in five minutes, and cancels it.
+func TestOperatorRetriesAndCancelsADelivery(t *testing.T) {
+	t.Parallel()
+	c := newClient(t)
+	url, got := receive(t, slices.Repeat([]int{http.StatusServiceUnavailable}, 10)...)
+	c.subscribe(t, url)
+	c.pay(t, c.charge(t, 10, ""), 0)
+	next(t, got)
+	next(t, got) // After 5 s; the third is due in 5 min.
+	_, list, _ := c.call(t, "GET", "/v1/webhooks/deliveries?status=pending", "")
+	delivery, _ := list["data"].([]any)[0].(object)
+	run := "delivery/" + text(delivery, "id")
+	waits := func(attempts int) object {
+		var now object
+		require.Eventually(t, func() bool {
+			_, now, _ = c.call(t, "GET", "/v1/webhooks/deliveries/"+text(delivery, "id"), "")
+			made, _ := now["attempts"].([]any)
+
+			return len(made) == attempts
+		}, 10*time.Second, 20*time.Millisecond)
+
+		return now
+	}
+	require.Greater(t, time.Until(moment(t, waits(2), "next_attempt_at")), time.Minute)
+	require.NoError(t, c.Temporal.SignalWorkflow(t.Context(), run, "", workflows.SignalRetry, nil))
+	next(t, got)
+	waits(3)
+	require.NoError(t, c.Temporal.CancelWorkflow(t.Context(), run, ""))
+	c.requireEnded(t, run)
+	delivery = waits(3)
+	require.Equal(t, "failed", delivery["status"])
+	require.Nil(t, delivery["next_attempt_at"])
 }
 
 // A client of the stream learns of a payment as fast as an endpoint does.
