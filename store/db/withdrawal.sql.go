@@ -1121,3 +1121,23 @@ func (q *Queries) UnjudgedResolutions(ctx context.Context, maxRows int32) ([]Unj
 	}
 	return items, nil
 }
+
+const worstInFlight = `-- name: WorstInFlight :one
+SELECT coalesce(min(htlc_expiry_height) FILTER (WHERE htlc_expiry_height > 0), 0)::bigint AS soonest_expiry_height,
+    coalesce(max(htlc_attempts), 0)::bigint AS most_attempts
+FROM withdrawal WHERE node = $1 AND kind = 'lightning' AND status IN ('sending', 'following')
+`
+
+type WorstInFlightRow struct {
+	SoonestExpiryHeight int64
+	MostAttempts        int64
+}
+
+// WorstInFlight is what an operator should know of the payments that a node was
+// asked to make: which HTLC must end first, and how hard the node tries.
+func (q *Queries) WorstInFlight(ctx context.Context, node string) (WorstInFlightRow, error) {
+	row := q.db.QueryRow(ctx, worstInFlight, node)
+	var i WorstInFlightRow
+	err := row.Scan(&i.SoonestExpiryHeight, &i.MostAttempts)
+	return i, err
+}

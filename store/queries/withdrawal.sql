@@ -252,3 +252,10 @@ ORDER BY w.payment_hash, w.id DESC;
 SELECT status, count(*) AS withdrawals, count(review_reason) AS under_review,
     coalesce(extract(epoch FROM now() - min(coalesce(sent_at, created_at))), 0)::float8 AS oldest_s
 FROM withdrawal WHERE status IN ('held', 'sending', 'following') GROUP BY status;
+
+-- WorstInFlight is what an operator should know of the payments that a node was
+-- asked to make: which HTLC must end first, and how hard the node tries.
+-- name: WorstInFlight :one
+SELECT coalesce(min(htlc_expiry_height) FILTER (WHERE htlc_expiry_height > 0), 0)::bigint AS soonest_expiry_height,
+    coalesce(max(htlc_attempts), 0)::bigint AS most_attempts
+FROM withdrawal WHERE node = @node AND kind = 'lightning' AND status IN ('sending', 'following');
