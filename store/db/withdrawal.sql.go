@@ -198,9 +198,10 @@ const enterPayoutGate = `-- name: EnterPayoutGate :exec
 SELECT pg_advisory_xact_lock_shared(5125, 0)
 `
 
-// PayoutGate is held while a send is licensed or funds are locked; a freeze
-// takes it alone. So nothing is sent any more once a freeze has been written.
-// The locks last until the transaction ends.
+// PayoutGate is held while funds are locked, a send is licensed or a book
+// transfer is booked; a freeze takes it alone. So once a freeze has been written
+// none of these happens any more; a send that was licensed before may still
+// reach the node until its deadline. The locks last until the transaction ends.
 func (q *Queries) EnterPayoutGate(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, enterPayoutGate)
 	return err
