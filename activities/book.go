@@ -70,7 +70,7 @@ func (a *Withdrawals) settledOutside(ctx context.Context, look db.LookAtWithdraw
 // paid.
 func (a *Withdrawals) outpaid(ctx context.Context, look db.LookAtWithdrawalRow) (workflows.WithdrawalState, error) {
 	if err := a.notBackInTime(ctx, look.Withdrawal.Node); err != nil {
-		return a.later(ctx, look, frozenPause, "the node went back in time, or does not say: nothing is voided")
+		return a.later(ctx, look, frozenPause, nothingVoided)
 	}
 
 	return a.void(ctx, store.VoidWithdrawal{ID: look.Withdrawal.ID, Failure: payments.FailurePaidElsewhere})
