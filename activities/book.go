@@ -7,6 +7,7 @@ import (
 
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store"
+	"github.com/lntpay/lntpay/store/db"
 	"github.com/lntpay/lntpay/workflows"
 )
 
@@ -24,9 +25,6 @@ func (a *Withdrawals) SettleByBook(ctx context.Context, id string) (workflows.Wi
 	if err != nil || state.Next != workflows.StepBook {
 		return state, err
 	}
-	if look.Frozen {
-		return a.later(ctx, look, frozenPause, "payouts are frozen, nothing is booked")
-	}
 	charge, err := a.Store.GetCharge(ctx, *row.ChargeID)
 	if err != nil {
 		return workflows.WithdrawalState{}, fmt.Errorf("read %s: %w", *row.ChargeID, err)
@@ -38,19 +36,49 @@ func (a *Withdrawals) SettleByBook(ctx context.Context, id string) (workflows.Wi
 		status != payments.ChargePending && status != payments.ChargePaid {
 		return a.review(ctx, row, "the charge "+charge.ID+" is "+charge.Status+" and not claimed by this book transfer")
 	}
-	settled, err := a.Charges.cancelInvoice(ctx, charge)
-	if errors.Is(err, errRegressed) {
+	settled, err := a.settledOutside(ctx, look, charge)
+	switch {
+	case errors.Is(err, errRegressed):
 		return a.later(ctx, look, frozenPause, "the node went back in time, nothing is booked")
-	}
-	if err != nil {
+	case err != nil:
 		return workflows.WithdrawalState{}, err
-	}
-	if settled {
-		return a.void(ctx, store.VoidWithdrawal{ID: id, Failure: payments.FailurePaidElsewhere})
-	}
-	if status != payments.ChargePending {
+	case settled:
+		return a.outpaid(ctx, look)
+	case look.Frozen:
+		return a.later(ctx, look, frozenPause, bookingFrozen)
+	case status != payments.ChargePending:
 		return a.review(ctx, row, "the charge "+charge.ID+" is "+charge.Status+", and the node canceled its invoice")
 	}
+
+	return a.book(ctx, look, charge)
+}
+
+const bookingFrozen = "payouts are frozen, nothing is booked"
+
+// settledOutside reports whether an outside payer was first. If not, none will
+// be: the node has canceled the invoice; but in a freeze it is only asked, for
+// to cancel is the first half of a payment.
+func (a *Withdrawals) settledOutside(ctx context.Context, look db.LookAtWithdrawalRow, charge db.Charge) (bool, error) {
+	if look.Frozen {
+		return a.Charges.isSettled(ctx, charge)
+	}
+
+	return a.Charges.cancelInvoice(ctx, charge)
+}
+
+// outpaid gives the payer's funds back, in a freeze too: they would pay what is
+// paid.
+func (a *Withdrawals) outpaid(ctx context.Context, look db.LookAtWithdrawalRow) (workflows.WithdrawalState, error) {
+	if err := a.notBackInTime(ctx, look.Withdrawal.Node); err != nil {
+		return a.later(ctx, look, frozenPause, nothingVoided)
+	}
+
+	return a.void(ctx, store.VoidWithdrawal{ID: look.Withdrawal.ID, Failure: payments.FailurePaidElsewhere})
+}
+
+// book moves the money of a charge whose invoice the node has canceled.
+func (a *Withdrawals) book(ctx context.Context, look db.LookAtWithdrawalRow, charge db.Charge) (workflows.WithdrawalState, error) {
+	row := look.Withdrawal
 	preimage, err := a.Charges.Keys.Derive(charge.KeyID, a.Store.Environment, charge.Node, charge.ID)
 	if err != nil {
 		return workflows.WithdrawalState{}, fmt.Errorf("derive for %s: %w", charge.ID, err)
@@ -58,13 +86,15 @@ func (a *Withdrawals) SettleByBook(ctx context.Context, id string) (workflows.Wi
 	if hash := preimage.Hash(); string(hash[:]) != string(row.PaymentHash) {
 		return a.review(ctx, row, "the charge's preimage does not give the payment hash")
 	}
-	_, err = a.Store.PayByBook(ctx, id, charge.ID, preimage)
-	if errors.Is(err, store.ErrChargeMoved) {
+	_, err = a.Store.PayByBook(ctx, row.ID, charge.ID, preimage)
+	switch {
+	case errors.Is(err, store.ErrPayoutsFrozen):
+		return a.later(ctx, look, frozenPause, bookingFrozen)
+	case errors.Is(err, store.ErrChargeMoved):
 		return a.review(ctx, row, "the charge "+charge.ID+" left its claim while it was being paid")
-	}
-	if err != nil {
+	case err != nil:
 		return workflows.WithdrawalState{}, err
 	}
 
-	return a.LookAtWithdrawal(ctx, id)
+	return a.LookAtWithdrawal(ctx, row.ID)
 }

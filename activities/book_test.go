@@ -119,6 +119,118 @@ func TestBookTransferFindsTheChargeCredited(t *testing.T) {
 	require.Equal(t, []string{"charge.paid"}, w.events(t, chargeID))
 }
 
+// In a freeze a book transfer does not begin: neither half of it happens.
+func TestFreezeStopsBookTransfers(t *testing.T) {
+	t.Parallel()
+	for _, scope := range []string{"all", "node/merchant", "the payer"} {
+		t.Run(scope, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			id, chargeID, payer := w.book(t)
+			if scope == "the payer" {
+				scope = payer
+			}
+			w.freeze(t, scope)
+			state := w.settleByBook(t, id)
+			require.Equal(t, workflows.StepBook, state.Next)
+			require.Positive(t, state.NextIn)
+			require.Zero(t, w.node.Calls(lightningtest.CancelInvoice))
+			w.books(t, payer, 0, amount)
+			w.thaw(t)
+			w.settleByBook(t, id)
+			w.succeeded(t, id, 0)
+			require.Equal(t, payments.ChargePaid, w.status(t, chargeID))
+		})
+	}
+}
+
+// An outside payer who was first has paid: a freeze does not keep the payer's
+// funds locked for a thaw.
+func TestFreezeVoidsABookTransferThatLost(t *testing.T) {
+	t.Parallel()
+	for name, credited := range map[string]bool{"not credited yet": false, "credited": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			id, chargeID, payer := w.book(t)
+			w.freeze(t, "all")
+			w.settleByBook(t, id)
+			w.receive(t, w.pay(t, chargeID, 0))
+			if credited {
+				_, err := w.SettleCharge(t.Context(), chargeID)
+				require.NoError(t, err)
+			}
+			w.settleByBook(t, id)
+			w.failed(t, id, payments.FailurePaidElsewhere)
+			require.Nil(t, w.row(t, chargeID).SettlingBy)
+			w.books(t, payer, amount, 0)
+			_, err := w.SettleCharge(t.Context(), chargeID)
+			require.NoError(t, err)
+			w.books(t, w.workspace, amount, 0)
+			require.Zero(t, w.node.Calls(lightningtest.CancelInvoice))
+		})
+	}
+}
+
+// A freeze that is written after the book transfer has looked, before or after
+// the node has canceled the invoice, is read in the transaction that books.
+func TestFreezeRacesABookTransfer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id, chargeID, payer := w.book(t)
+	tx, err := w.Store.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	require.NoError(t, w.Store.WithTx(tx).ClosePayoutGate(t.Context()))
+	_, err = tx.Exec(t.Context(), "INSERT INTO payout_freeze (scope, frozen, reason, actor) VALUES ('all', true, 'test', 'test')")
+	require.NoError(t, err)
+	booked := make(chan workflows.WithdrawalState, 1)
+	go func() {
+		state, _ := w.payouts.SettleByBook(t.Context(), id)
+		booked <- state
+	}()
+	require.Eventually(t, func() bool {
+		return w.number(t, `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`) == 1
+	}, patience, 5*time.Millisecond, "it waits at the gate")
+	require.NoError(t, tx.Commit(t.Context()))
+	state := <-booked
+	require.Equal(t, workflows.StepBook, state.Next)
+	require.Positive(t, state.NextIn)
+	w.books(t, payer, 0, amount)
+	require.Equal(t, payments.ChargePending, w.status(t, chargeID))
+	// Nobody else can pay the canceled invoice, and it is booked after a thaw.
+	require.Positive(t, w.settleByBook(t, id).NextIn)
+	w.thaw(t)
+	w.settleByBook(t, id)
+	w.succeeded(t, id, 0)
+	w.books(t, w.workspace, amount, 0)
+}
+
+// A node that went back in time freezes its book transfers, and voids nothing:
+// what it says was settled was settled in another life.
+func TestBookTransferOfANodeBackInTime(t *testing.T) {
+	t.Parallel()
+	for name, sql := range map[string]string{
+		"known":   "UPDATE node SET regressed_at = now()",
+		"noticed": "UPDATE node SET highest_payment_index = 100",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			id, chargeID, payer := w.book(t)
+			w.pay(t, chargeID, 0)
+			w.exec(t, sql)
+			state := w.settleByBook(t, id)
+			require.Equal(t, workflows.StepBook, state.Next)
+			require.Positive(t, state.NextIn)
+			w.books(t, payer, 0, amount)
+			require.EqualValues(t, 1, w.number(t, "SELECT count(*) FROM node WHERE regressed_at IS NOT NULL"))
+			require.Positive(t, w.settleByBook(t, id).NextIn)
+		})
+	}
+}
+
 // While a book transfer is settling a charge, nobody else ends it.
 func TestClaimedChargeIsLeftAlone(t *testing.T) {
 	t.Parallel()

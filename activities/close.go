@@ -162,15 +162,8 @@ func (a *Charges) cancelAnswer(row db.Charge, requestID string) (status int32, b
 // known to have is not asked: what it settled in the time that it lost is not
 // in its word, so expiries wait for an operator's thaw.
 func (a *Charges) cancelInvoice(ctx context.Context, row db.Charge) (settled bool, err error) {
-	if err := a.ours(row); err != nil {
+	if err := a.mayAsk(ctx, row); err != nil {
 		return false, err
-	}
-	node, err := a.Store.GetNode(ctx, row.Node)
-	if err != nil {
-		return false, fmt.Errorf("read node %s: %w", row.Node, err)
-	}
-	if node.RegressedAt != nil {
-		return false, errRegressed
 	}
 	hash := lightning.Hash(row.PaymentHash)
 	err = a.Node.CancelInvoice(ctx, hash)
@@ -194,6 +187,42 @@ func (a *Charges) cancelInvoice(ctx context.Context, row db.Charge) (settled boo
 	}
 
 	return true, a.recordSettled(ctx, invoice)
+}
+
+// isSettled reports whether the node has settled the invoice, whose receipt is
+// written then. It changes nothing on the node, and no is for now.
+func (a *Charges) isSettled(ctx context.Context, row db.Charge) (bool, error) {
+	if err := a.mayAsk(ctx, row); err != nil {
+		return false, err
+	}
+	invoice, err := a.Node.LookupInvoice(ctx, lightning.Hash(row.PaymentHash))
+	switch {
+	case errors.Is(err, lightning.ErrInvoiceNotFound):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("look up invoice: %w", err)
+	case invoice.State != lightning.InvoiceSettled:
+		return false, nil
+	}
+
+	return true, a.recordSettled(ctx, invoice)
+}
+
+// mayAsk is nil when the charge is of our node, and that is not known to have
+// gone back in time.
+func (a *Charges) mayAsk(ctx context.Context, row db.Charge) error {
+	if err := a.ours(row); err != nil {
+		return err
+	}
+	node, err := a.Store.GetNode(ctx, row.Node)
+	if err != nil {
+		return fmt.Errorf("read node %s: %w", row.Node, err)
+	}
+	if node.RegressedAt != nil {
+		return errRegressed
+	}
+
+	return nil
 }
 
 // notRegressed is nil when the node still has the highest invoice that it was

@@ -7,6 +7,9 @@ import (
 	"github.com/lntpay/lntpay/store/db"
 )
 
+// nothingVoided is what a run waits for whose void notBackInTime stops.
+const nothingVoided = "the node went back in time, or does not say: nothing is voided"
+
 // notBackInTime is nil when the node has the highest payment and invoice that
 // it was ever seen to have, and is not known to have gone back. It is asked
 // again before each further send, each void and each conclusion from what the

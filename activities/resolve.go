@@ -15,6 +15,9 @@ import (
 	"github.com/lntpay/lntpay/workflows"
 )
 
+// thawFirst is why a void is refused that notBackInTime stops.
+const thawFirst = "the node went back in time, or does not say: thaw it first"
+
 // ResolveWithdrawal carries out what an operator wrote, if the node, read once
 // more, allows it; else it says why not. Both are noted in the command's row.
 func (a *Withdrawals) ResolveWithdrawal(ctx context.Context, id string) (workflows.WithdrawalState, error) {
@@ -77,6 +80,12 @@ func (a *Withdrawals) resolveBook(ctx context.Context, look db.LookAtWithdrawalR
 ) (workflows.WithdrawalState, error) {
 	if command.Action == "post" {
 		return a.refuse(ctx, look.Withdrawal.ID, command.ID, "a book transfer is posted with its charge: use retry")
+	}
+	if err := a.ours(look.Withdrawal); err != nil {
+		return workflows.WithdrawalState{}, err
+	}
+	if err := a.notBackInTime(ctx, look.Withdrawal.Node); err != nil {
+		return a.refuse(ctx, look.Withdrawal.ID, command.ID, thawFirst)
 	}
 
 	return a.voided(ctx, look, command, store.VoidWithdrawal{Failure: payments.FailurePaidElsewhere})
@@ -143,7 +152,7 @@ func (a *Withdrawals) mayVoid(ctx context.Context, look db.LookAtWithdrawalRow, 
 		return void, fmt.Sprintf("a send may still be under way: try again in %s", wait.Round(time.Second))
 	}
 	if err := a.notBackInTime(ctx, row.Node); err != nil {
-		return void, "the node went back in time, or does not say: thaw it first"
+		return void, thawFirst
 	}
 	switch {
 	case none && look.Expired:

@@ -132,6 +132,27 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// An operator voids a book transfer, unless its node has gone back in time.
+func TestResolveBook(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id, chargeID, payer := w.book(t)
+	w.exec(t, "UPDATE withdrawal SET review_reason = 'test', next_check_at = NULL WHERE id = $1", id)
+	outcome, detail := w.resolve(t, id, "post")
+	require.Equal(t, "refused", outcome, detail)
+	w.exec(t, "UPDATE node SET highest_payment_index = 100")
+	outcome, detail = w.resolve(t, id, "void")
+	require.Equal(t, "refused", outcome)
+	require.Contains(t, detail, "thaw it first")
+	w.books(t, payer, 0, amount)
+	w.exec(t, "UPDATE node SET regressed_at = NULL, highest_payment_index = 0")
+	outcome, detail = w.resolve(t, id, "void")
+	require.Equal(t, "applied", outcome, detail)
+	w.failed(t, id, payments.FailurePaidElsewhere)
+	require.Nil(t, w.row(t, chargeID).SettlingBy)
+	w.books(t, payer, amount, 0)
+}
+
 // A command that nobody was nudged for, or that came too late, is judged all
 // the same: somebody always comes back.
 func TestCommandsAreSwept(t *testing.T) {

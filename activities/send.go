@@ -83,6 +83,11 @@ func (a *Withdrawals) expiredUnsent(ctx context.Context, look db.LookAtWithdrawa
 	if look.Withdrawal.Sends > 0 {
 		return a.state(ctx, look)
 	}
+	// Each void asks this, and "never sent" is what a Postgres that was restored
+	// together with its node would say too.
+	if err := a.notBackInTime(ctx, look.Withdrawal.Node); err != nil {
+		return a.later(ctx, look, frozenPause, nothingVoided)
+	}
 	_, ok, err := a.Store.VoidWithdrawal(ctx, store.VoidWithdrawal{
 		ID: look.Withdrawal.ID, Failure: payments.FailureNotDispatched,
 	})

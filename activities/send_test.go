@@ -208,6 +208,39 @@ func TestExpiredBeforeTheFirstSend(t *testing.T) {
 	w.books(t, w.workspace, amount+maxFee, 0)
 }
 
+// Each void asks whether the node has gone back in time, this one too.
+func TestExpiredUnsentOfANodeBackInTime(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		arrange func(*testing.T, *world)
+		alerts  int
+	}{
+		"known": {func(t *testing.T, w *world) { w.exec(t, "UPDATE node SET regressed_at = now()") }, 0},
+		"noticed": {func(t *testing.T, w *world) {
+			w.exec(t, "UPDATE node SET highest_payment_index = 100")
+		}, 1},
+		"away": {func(_ *testing.T, w *world) {
+			w.node.Inject(lightningtest.HighestIndexes, lightningtest.FailBefore)
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			id, _ := w.held(t)
+			w.expire(t, id)
+			c.arrange(t, w)
+			state := w.send(t, id)
+			require.Equal(t, workflows.StepSend, state.Next)
+			require.Positive(t, state.NextIn)
+			require.Equal(t, c.alerts, w.alerts(t, activities.AlertNodeRegressed))
+			w.books(t, w.workspace, 0, amount+maxFee)
+			w.exec(t, "UPDATE node SET regressed_at = NULL, highest_payment_index = 0")
+			w.send(t, id)
+			w.failed(t, id, payments.FailureNotDispatched)
+		})
+	}
+}
+
 // The node pays more than it was allowed: the client pays what he agreed to,
 // the operator the rest.
 func TestExcessFeeIsTheOperatorsLoss(t *testing.T) {

@@ -246,6 +246,21 @@ func (a *Nodes) countWithdrawals(ctx context.Context) error {
 	a.Metrics.review.Set(float64(review))
 	a.Metrics.strays.Set(float64(len(strays)))
 
+	return a.countInFlight(ctx)
+}
+
+func (a *Nodes) countInFlight(ctx context.Context) error {
+	worst, err := a.Store.WorstInFlight(ctx, a.Node.Name())
+	if err != nil {
+		return fmt.Errorf("read the worst payment in flight: %w", err)
+	}
+	a.Metrics.mostAttempts.WithLabelValues(a.Node.Name()).Set(float64(worst.MostAttempts))
+	// Height 0 would look like an HTLC that is long overdue.
+	a.Metrics.soonestExpiry.Reset()
+	if worst.SoonestExpiryHeight > 0 {
+		a.Metrics.soonestExpiry.WithLabelValues(a.Node.Name()).Set(float64(worst.SoonestExpiryHeight))
+	}
+
 	return nil
 }
 

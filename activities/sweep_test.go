@@ -49,6 +49,50 @@ func TestSweepFindsNothingInNormalLife(t *testing.T) {
 	require.Equal(t, 2, w.metric(t, "lntpay_charges_open", "pending"))
 }
 
+// TestPayoutMetrics: what an operator's alert rules read of withdrawals.
+func TestPayoutMetrics(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.held(t)
+	held, hash := w.lost(t, lightningtest.FailAfter, lightningtest.Hold(0))
+	w.pass(t, held, time.Hour)
+	w.node.EditPayment(hash, func(p *lightning.Payment) { p.Attempts, p.ExpiryHeight = 7, 900 })
+	w.follow(t, held)
+	later, _ := w.lost(t, lightningtest.FailAfter, lightningtest.Hold(0))
+	w.follow(t, later)
+	lost, _ := w.lost(t, lightningtest.FailBefore) // No HTLC is known of it.
+	w.exec(t, "UPDATE withdrawal SET review_reason = 'test', next_check_at = NULL WHERE id = $1", lost)
+	w.exec(t, `INSERT INTO stray_payment (node, payment_index, created_ns, payment_hash, withdrawal_id, status, amount_msat, fee_msat, state)
+		VALUES ('merchant', 90, 1, sha256('x'), 'wd_1', 'in_flight', 1, 0, 'open')`)
+	w.exec(t, `INSERT INTO withdrawal (id, workspace_id, node, kind, status, payment_hash, destination, bolt11, amountless, amount_msat,
+			max_fee_msat, metadata, invoice_expires_at, next_check_at, sent_at, sends, htlc_attempts, htlc_expiry_height)
+		SELECT 'wd_of_another_node', workspace_id, 'another', kind, status, sha256('y'), destination, bolt11, amountless, amount_msat,
+			max_fee_msat, metadata, invoice_expires_at, next_check_at, sent_at, sends, 99, 5 FROM withdrawal WHERE id = $1`, held)
+	w.swept(t)
+	require.Equal(t, 1, w.metric(t, "lntpay_withdrawals_open", "held"))
+	require.Equal(t, 4, w.metric(t, "lntpay_withdrawals_open", "following"))
+	require.InDelta(t, 3600, w.metric(t, "lntpay_withdrawals_oldest_seconds", "following"), 60)
+	require.Less(t, w.metric(t, "lntpay_withdrawals_oldest_seconds", "held"), 60)
+	require.Equal(t, 1, w.metric(t, "lntpay_withdrawals_under_review", ""))
+	require.Equal(t, 1, w.metric(t, "lntpay_stray_payments", ""))
+	require.Equal(t, 900, w.metric(t, "lntpay_withdrawals_soonest_htlc_expiry_height", "merchant"))
+	require.Equal(t, 7, w.metric(t, "lntpay_withdrawals_most_htlc_attempts", "merchant"))
+
+	// What is over is not counted, and no height is not height 0.
+	w.exec(t, "UPDATE withdrawal SET htlc_expiry_height = 0 WHERE node = 'merchant'")
+	require.NoError(t, w.node.SettlePayment(hash))
+	w.follow(t, held)
+	w.succeeded(t, held, 0)
+	w.swept(t)
+	require.Equal(t, 3, w.metric(t, "lntpay_withdrawals_open", "following"))
+	require.Equal(t, 1, w.metric(t, "lntpay_withdrawals_most_htlc_attempts", "merchant"))
+	families, err := w.registry.Gather()
+	require.NoError(t, err)
+	for _, family := range families {
+		require.NotEqual(t, "lntpay_withdrawals_soonest_htlc_expiry_height", family.GetName())
+	}
+}
+
 func TestSweepRows(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -63,6 +63,9 @@ type NodeMetrics struct {
 	oldestWithdrawal *prometheus.GaugeVec
 	review           prometheus.Gauge
 	strays           prometheus.Gauge
+	// soonestExpiry and mostAttempts are of the payments in flight, by node.
+	soonestExpiry *prometheus.GaugeVec
+	mostAttempts  *prometheus.GaugeVec
 }
 
 // NewNodeMetrics registers the metrics.
@@ -96,9 +99,17 @@ func NewNodeMetrics(registry prometheus.Registerer) *NodeMetrics {
 		strays: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "lntpay_stray_payments", Help: "Payments of the node that no live withdrawal explains and nobody has booked.",
 		}),
+		soonestExpiry: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "lntpay_withdrawals_soonest_htlc_expiry_height",
+			Help: "The lowest block height at which a payment in flight ends at the latest, by node; absent while no HTLC is known.",
+		}, []string{"node"}),
+		mostAttempts: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "lntpay_withdrawals_most_htlc_attempts",
+			Help: "HTLC attempts of the payment in flight that has most of them, by node.",
+		}, []string{"node"}),
 	}
 	registry.MustRegister(m.receipts, m.reconnects, m.streamUp, m.swept, m.openCharge,
-		m.openWithdrawal, m.oldestWithdrawal, m.review, m.strays)
+		m.openWithdrawal, m.oldestWithdrawal, m.review, m.strays, m.soonestExpiry, m.mostAttempts)
 
 	return m
 }

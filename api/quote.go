@@ -81,7 +81,8 @@ func (s *Server) quote(ctx context.Context, c *call, paid payment, own bool) (qu
 		Object: "quote", Environment: c.env.name, AmountMsat: paid.amount, AvailableMsat: available,
 	}
 	if own {
-		object.MaxWithdrawableMsat = available
+		// The same without a fee, which a book transfer has none of.
+		object.MaxWithdrawableMsat = maxWithdrawable(config.Payouts{MaxAmountMsat: c.env.Payouts.MaxAmountMsat}, available)
 		object.EstimatedFeeMsat, err = c.bookFee(ctx, paid)
 	} else {
 		object.MaxFeeMsat = defaultMaxFee(c.env.Payouts, paid.amount)

@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
@@ -182,6 +183,16 @@ func TestQuoteOfOwnCharge(t *testing.T) {
 		"object": "quote", "environment": "sandbox", "amount_msat": 3e3, "estimated_fee_msat": 0., "max_fee_msat": 0.,
 		"total_locked_msat": 3e3, "available_msat": 3e3, "max_withdrawable_msat": 3e3, "sufficient": true,
 	}, b.object(ask("LIGHTNING:"+text), http.StatusOK))
+
+	// The limit on one withdrawal holds for book transfers too.
+	url := b.url
+	for limit, want := range map[payments.Msat]float64{0: 3e3, 2999: 2999, 3000: 3e3, 3001: 3e3} {
+		strict := httptest.NewServer(b.another(func(e *api.Environment) { e.Payouts.MaxAmountMsat = limit }).Handler())
+		t.Cleanup(strict.Close)
+		b.url = strict.URL
+		require.InDelta(t, want, b.object(ask(text), http.StatusOK)["max_withdrawable_msat"], 0, limit)
+	}
+	b.url = url
 
 	// The hash alone is not the charge; and each of these closes it to others.
 	b.refused(ask(invoice(t, 1000, ours, func(b *bill) { b.hash = decoded.PaymentHash })), payments.CodeInvoiceInvalid)

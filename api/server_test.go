@@ -3,7 +3,7 @@ package api_test
 import (
 	"context"
 	"errors"
-	"net"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/lntpay/lntpay/api"
+	"github.com/lntpay/lntpay/deploy/devnet/freeport"
 	"github.com/lntpay/lntpay/payments"
 )
 
@@ -50,7 +51,9 @@ func TestOperatorEndpoints(t *testing.T) {
 // TestRunStops: a shutdown ends long-polls with the charge as it is.
 func TestRunStops(t *testing.T) {
 	t.Parallel()
-	address, operator := freeAddress(t), freeAddress(t)
+	port, err := freeport.Take(2)
+	require.NoError(t, err)
+	address, operator := fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("127.0.0.1:%d", port+1)
 	b := setup(t, func(o *api.Options) { o.Config.Listen, o.Config.OperatorListen = address, operator })
 	id := b.charge(`{"amount_sats":1}`)
 	ctx, stop := context.WithCancel(t.Context())
@@ -73,15 +76,6 @@ func TestRunStops(t *testing.T) {
 	require.Equal(t, "pending", b.object(<-waited, http.StatusOK)["status"])
 	require.NoError(t, <-ended)
 	require.Less(t, time.Since(started), 10*time.Second)
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-
-	return listener.Addr().String()
 }
 
 func TestNewRefusesAForeignStore(t *testing.T) {

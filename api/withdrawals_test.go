@@ -428,22 +428,26 @@ func TestWithdrawalsElsewhere(t *testing.T) {
 	}
 	require.NoError(t, b.store.InTx(t.Context(), func(tx pgx.Tx, _ *db.Queries) error {
 		_, err := ledger.Post(t.Context(), tx, []ledger.Entry{
-			entry("withdrawal_lock", ledger.Available, ledger.Locked, 7000),
-			entry("withdrawal_post", ledger.Locked, ledger.LightningClearing, 5000),
-			entry("withdrawal_fee", ledger.Locked, ledger.RoutingFee, 1000),
-			entry("withdrawal_release", ledger.Locked, ledger.Available, 1000),
+			entry(ledger.KindWithdrawalLock, ledger.Available, ledger.Locked, 7000),
+			entry(ledger.KindWithdrawalPost, ledger.Locked, ledger.LightningClearing, 5000),
+			entry(ledger.KindWithdrawalFee, ledger.Locked, ledger.RoutingFee, 1000),
+			entry(ledger.KindWithdrawalRelease, ledger.Locked, ledger.Available, 1000),
+			entry(ledger.KindExcessFee, ledger.OperatorLoss, ledger.RoutingFee, 300),
 		})
 
 		return err
 	}))
 	all, _ := b.list(b.get("/v1/ledger/transfers?ref=" + id))
-	require.Len(t, all, 4)
-	for kind, want := range map[string]int{
-		"withdrawal_lock": 1, "withdrawal_post": 1, "withdrawal_fee": 1, "withdrawal_release": 1,
-		"withdrawal_void": 0, "withdrawal_book": 0, "operator_loss": 0,
+	require.Len(t, all, 5)
+	described := b.get("/openapi.json").body
+	for kind, want := range map[ledger.Kind]int{
+		ledger.KindWithdrawalLock: 1, ledger.KindWithdrawalPost: 1, ledger.KindWithdrawalFee: 1, ledger.KindWithdrawalRelease: 1,
+		ledger.KindExcessFee: 1, ledger.KindWithdrawalVoid: 0, ledger.KindWithdrawalBook: 0, ledger.KindLatePayment: 0,
+		ledger.KindChargeSettled: 0,
 	} {
-		got, _ := b.list(b.get("/v1/ledger/transfers?kind=" + kind))
+		got, _ := b.list(b.get("/v1/ledger/transfers?kind=" + string(kind)))
 		require.Len(t, got, want, kind)
+		require.Contains(t, described, "`"+string(kind)+"`", "the kind has its name in openapi.yaml")
 	}
 	require.EqualValues(t, 4000, b.object(b.get("/v1/balance"), http.StatusOK)["available_msat"])
 	endpoint := b.object(b.post("/v1/webhooks/endpoints",

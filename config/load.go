@@ -3,9 +3,11 @@ package config
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-viper/mapstructure/v2"
@@ -21,6 +23,17 @@ import (
 const EnvFile = "LNTPAY_CONFIG"
 
 const envPrefix = "LNTPAY_"
+
+// The most that a payment may ask for. lnd v0.21 refuses more each time, and
+// takes 0 for a default of its own.
+const (
+	// maxCLTVLimit is lnd's default max-cltv-expiry.
+	maxCLTVLimit = 2016
+	// maxMaxParts is lnd's routerrpc.MaxPartsUpperLimit.
+	maxMaxParts = 1000
+	// maxTimeoutS is ours: more is a mistake of the unit.
+	maxTimeoutS = 3600
+)
 
 // Given reports whether the environment names a file or any setting.
 func Given() bool {
@@ -56,7 +69,7 @@ func Load(path string) (*Config, error) {
 	cfg := Defaults()
 	err := k.UnmarshalWithConf("", &cfg, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{
 		Result: &cfg, TagName: "koanf", WeaklyTypedInput: true, ErrorUnused: true,
-		DecodeHook: mapstructure.StringToSliceHookFunc(","),
+		DecodeHook: mapstructure.ComposeDecodeHookFunc(mapstructure.StringToSliceHookFunc(","), fits),
 	}})
 	if err != nil {
 		return nil, fmt.Errorf("settings: %w", err)
@@ -97,6 +110,33 @@ func loadEnv(k *koanf.Koanf) error {
 	return nil
 }
 
+// fits refuses a number that the setting's type cannot hold, which mapstructure
+// would wrap or cut, and nothing in the place of a number, which it takes for 0:
+// no limit.
+func fits(from, to reflect.Value) (any, error) {
+	var number string
+	switch {
+	case from.CanInt(), from.CanUint(), from.Kind() == reflect.String:
+		number = fmt.Sprint(from)
+	case from.CanFloat():
+		number = strconv.FormatFloat(from.Float(), 'f', -1, 64)
+	default:
+		return from.Interface(), nil
+	}
+	var err error
+	switch {
+	case to.CanInt():
+		_, err = strconv.ParseInt(number, 0, to.Type().Bits())
+	case to.CanUint():
+		_, err = strconv.ParseUint(number, 0, to.Type().Bits())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a number that can be set: %w", number, err)
+	}
+
+	return from.Interface(), nil
+}
+
 // settingPaths lists the dotted paths of all settings of a struct.
 func settingPaths(t reflect.Type, prefix string) []string {
 	var paths []string
@@ -132,6 +172,7 @@ func (c *Config) check() error {
 		if env.MaxConns < 2 {
 			fail("%s.max_conns: %d is below 2", name, env.MaxConns)
 		}
+		errs = append(errs, env.Payouts.check(string(name)+".payouts")...)
 	}
 	if c.Webhooks.AllowPrivate && c.Production.DatabaseURL != "" {
 		fail("webhooks.allow_private is for development: not with production configured")
@@ -139,6 +180,38 @@ func (c *Config) check() error {
 	errs = append(errs, c.checkApart()...)
 
 	return errors.Join(errs...)
+}
+
+// check refuses what lnd would refuse at each send, or take for something else,
+// and limits below zero, which would be no limits.
+func (p Payouts) check(path string) []error {
+	var errs []error
+	for _, setting := range []struct {
+		name                   string
+		value, lowest, highest int64
+	}{
+		{"default_max_fee_floor_msat", int64(p.DefaultMaxFeeFloorMsat), 0, int64(payments.MaxMsat)},
+		{"default_max_fee_ppm", p.DefaultMaxFeePPM, 0, 1_000_000},
+		{"cltv_limit_blocks", int64(p.CLTVLimitBlocks), 1, maxCLTVLimit},
+		{"timeout_s", int64(p.TimeoutS), 1, maxTimeoutS},
+		{"max_parts", int64(p.MaxParts), 1, maxMaxParts},
+		{"max_amount_msat", int64(p.MaxAmountMsat), 0, math.MaxInt64},
+		{"workspace_daily_msat", int64(p.WorkspaceDailyMsat), 0, math.MaxInt64},
+		{"workspace_open", int64(p.WorkspaceOpen), 0, math.MaxInt64},
+		{"workspace_open_msat", int64(p.WorkspaceOpenMsat), 0, math.MaxInt64},
+		{"node_daily_msat", int64(p.NodeDailyMsat), 0, math.MaxInt64},
+		{"node_open", int64(p.NodeOpen), 0, math.MaxInt64},
+		{"node_open_msat", int64(p.NodeOpenMsat), 0, math.MaxInt64},
+	} {
+		switch {
+		case setting.value < setting.lowest:
+			errs = append(errs, fmt.Errorf("%s.%s: %d is below %d", path, setting.name, setting.value, setting.lowest))
+		case setting.value > setting.highest:
+			errs = append(errs, fmt.Errorf("%s.%s: %d is above %d", path, setting.name, setting.value, setting.highest))
+		}
+	}
+
+	return errs
 }
 
 // checkApart refuses two environments that share anything.

@@ -122,6 +122,58 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// What lnd would refuse at each send or take for something else, and what would
+// lift a limit in silence, stops the start and is named.
+func TestPayoutsOutOfRange(t *testing.T) {
+	const payouts = "sandbox.payouts."
+	for setting, values := range map[string][]string{
+		"cltv_limit_blocks":          {"-1", "0", "2017", "4294967296", "4294968304", "1.5"},
+		"timeout_s":                  {"-1", "0", "3601", "\"\""},
+		"max_parts":                  {"-1", "0", "1001"},
+		"default_max_fee_floor_msat": {"-1", "9223372036854775807"},
+		"default_max_fee_ppm":        {"-1", "1000001"},
+		"max_amount_msat":            {"-1", "9223372036854775808", "\"\""},
+		"workspace_daily_msat":       {"-1"},
+		"workspace_open":             {"-1"},
+		"workspace_open_msat":        {"-1"},
+		"node_daily_msat":            {"-1"},
+		"node_open":                  {"-1"},
+		"node_open_msat":             {"-1"},
+	} {
+		for _, value := range values {
+			path := filepath.Join(t.TempDir(), "lntpay.yaml")
+			text := sandbox + "  payouts: {" + setting + ": " + value + "}\n"
+			require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+			_, err := config.Load(path)
+			require.ErrorContains(t, err, payouts+setting, value)
+		}
+	}
+	t.Setenv("LNTPAY_SANDBOX_DATABASE_URL", "postgres://sandbox")
+	t.Setenv("LNTPAY_SANDBOX_TEMPORAL_ADDRESS", "x")
+	t.Setenv("LNTPAY_SANDBOX_TEMPORAL_NAMESPACE", "x")
+	for _, value := range []string{"-1", "0", "2017", ""} {
+		t.Setenv("LNTPAY_SANDBOX_PAYOUTS_CLTV_LIMIT_BLOCKS", value)
+		_, err := config.Load("")
+		require.ErrorContains(t, err, payouts+"cltv_limit_blocks", value)
+	}
+}
+
+// The ends of the ranges, and 0 for no limit, may be set; amounts as 1e10 too.
+func TestPayoutsInRange(t *testing.T) {
+	t.Parallel()
+	for _, payouts := range []string{
+		"{cltv_limit_blocks: 1, timeout_s: 1, max_parts: 1, default_max_fee_floor_msat: 0, default_max_fee_ppm: 0}",
+		"{cltv_limit_blocks: 2016, timeout_s: 3600, max_parts: 1000, default_max_fee_ppm: 1000000}",
+		"{max_amount_msat: 0, workspace_daily_msat: 0, workspace_open: 0, workspace_open_msat: 0}",
+		"{node_daily_msat: 0, node_open: 0, node_open_msat: 0, max_amount_msat: 1e10}",
+	} {
+		path := filepath.Join(t.TempDir(), "lntpay.yaml")
+		require.NoError(t, os.WriteFile(path, []byte(sandbox+"  payouts: "+payouts+"\n"), 0o600))
+		_, err := config.Load(path)
+		require.NoError(t, err, payouts)
+	}
+}
+
 func TestCheckWorkerNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	err := config.Environment{}.CheckWorker(payments.Sandbox)

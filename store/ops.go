@@ -109,10 +109,10 @@ func missing(what string, err error) error {
 
 // FreezePayouts stops the payouts of a scope. It waits until no send is being
 // licensed (15 s at most, then it fails with nothing written): when it returns,
-// no send row is added any more. Sends that were licensed before go on, for
-// 20 s at most; payments that the node has are followed and posted all the
-// same. before is the freeze that was there already, which stays as it was; nil
-// if there was none.
+// no send row is added and no book transfer booked any more. Sends that were
+// licensed before go on, for 20 s at most; payments that the node has are
+// followed and posted all the same. before is the freeze that was there already,
+// which stays as it was; nil if there was none.
 func (s *Store) FreezePayouts(ctx context.Context, scope string, by Operator) (before *db.PayoutFreeze, err error) {
 	err = s.audited(ctx, by, "freeze", scope, func(_ pgx.Tx, q *db.Queries) (map[string]any, error) {
 		if err := scopeExists(ctx, q, scope); err != nil {

@@ -185,15 +185,25 @@ func unclaim(ctx context.Context, q *db.Queries, row db.Withdrawal) error {
 // left it: nothing was booked.
 var ErrChargeMoved = errors.New("store: the claimed charge is not pending under its claim")
 
+// ErrPayoutsFrozen means that a freeze was there first: nothing was booked.
+var ErrPayoutsFrozen = errors.New("store: payouts are frozen")
+
 // PayByBook is the last step of a book transfer: charge paid, withdrawal
 // succeeded, both sides of the money, both events; all or nothing. preimage is
 // the charge's. ok is false when the withdrawal did not allow it;
-// ErrChargeMoved when the charge did not.
+// ErrChargeMoved when the charge did not, ErrPayoutsFrozen when a freeze did
+// not: to book is to send.
 func (s *Store) PayByBook(ctx context.Context, id, chargeID string, preimage [32]byte) (ok bool, err error) {
 	err = s.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+		if err := q.EnterPayoutGate(ctx); err != nil {
+			return fmt.Errorf("enter the payout gate: %w", err)
+		}
 		row, err := q.SucceedWithdrawal(ctx, db.SucceedWithdrawalParams{ID: id, Preimage: preimage[:]})
 		if err != nil {
 			return swap("book", id, err)
+		}
+		if err := notFrozen(ctx, q, row); err != nil {
+			return err
 		}
 		paid, err := q.PayChargeByBook(ctx, db.PayChargeByBookParams{ChargeID: chargeID, WithdrawalID: id})
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -228,6 +238,20 @@ func (s *Store) PayByBook(ctx context.Context, id, chargeID string, preimage [32
 	}
 
 	return ok, err
+}
+
+// notFrozen is nil when no freeze stops a withdrawal. Who has entered the payout
+// gate reads the last word.
+func notFrozen(ctx context.Context, q *db.Queries, row db.Withdrawal) error {
+	why, err := q.WhyFrozen(ctx, db.WhyFrozenParams{WorkspaceID: row.WorkspaceID, Node: row.Node})
+	if err != nil {
+		return fmt.Errorf("read why payouts are frozen: %w", err)
+	}
+	if why != "" {
+		return ErrPayoutsFrozen
+	}
+
+	return nil
 }
 
 // ended is the event of a withdrawal that is over. The preimage is left out:

@@ -198,9 +198,10 @@ const enterPayoutGate = `-- name: EnterPayoutGate :exec
 SELECT pg_advisory_xact_lock_shared(5125, 0)
 `
 
-// PayoutGate is held while a send is licensed or funds are locked; a freeze
-// takes it alone. So nothing is sent any more once a freeze has been written.
-// The locks last until the transaction ends.
+// PayoutGate is held while funds are locked, a send is licensed or a book
+// transfer is booked; a freeze takes it alone. So once a freeze has been written
+// none of these happens any more; a send that was licensed before may still
+// reach the node until its deadline. The locks last until the transaction ends.
 func (q *Queries) EnterPayoutGate(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, enterPayoutGate)
 	return err
@@ -1120,4 +1121,24 @@ func (q *Queries) UnjudgedResolutions(ctx context.Context, maxRows int32) ([]Unj
 		return nil, err
 	}
 	return items, nil
+}
+
+const worstInFlight = `-- name: WorstInFlight :one
+SELECT coalesce(min(htlc_expiry_height) FILTER (WHERE htlc_expiry_height > 0), 0)::bigint AS soonest_expiry_height,
+    coalesce(max(htlc_attempts), 0)::bigint AS most_attempts
+FROM withdrawal WHERE node = $1 AND kind = 'lightning' AND status IN ('sending', 'following')
+`
+
+type WorstInFlightRow struct {
+	SoonestExpiryHeight int64
+	MostAttempts        int64
+}
+
+// WorstInFlight is what an operator should know of the payments that a node was
+// asked to make: which HTLC must end first, and how hard the node tries.
+func (q *Queries) WorstInFlight(ctx context.Context, node string) (WorstInFlightRow, error) {
+	row := q.db.QueryRow(ctx, worstInFlight, node)
+	var i WorstInFlightRow
+	err := row.Scan(&i.SoonestExpiryHeight, &i.MostAttempts)
+	return i, err
 }

@@ -1,6 +1,7 @@
--- PayoutGate is held while a send is licensed or funds are locked; a freeze
--- takes it alone. So nothing is sent any more once a freeze has been written.
--- The locks last until the transaction ends.
+-- PayoutGate is held while funds are locked, a send is licensed or a book
+-- transfer is booked; a freeze takes it alone. So once a freeze has been written
+-- none of these happens any more; a send that was licensed before may still
+-- reach the node until its deadline. The locks last until the transaction ends.
 -- name: EnterPayoutGate :exec
 SELECT pg_advisory_xact_lock_shared(5125, 0);
 
@@ -252,3 +253,10 @@ ORDER BY w.payment_hash, w.id DESC;
 SELECT status, count(*) AS withdrawals, count(review_reason) AS under_review,
     coalesce(extract(epoch FROM now() - min(coalesce(sent_at, created_at))), 0)::float8 AS oldest_s
 FROM withdrawal WHERE status IN ('held', 'sending', 'following') GROUP BY status;
+
+-- WorstInFlight is what an operator should know of the payments that a node was
+-- asked to make: which HTLC must end first, and how hard the node tries.
+-- name: WorstInFlight :one
+SELECT coalesce(min(htlc_expiry_height) FILTER (WHERE htlc_expiry_height > 0), 0)::bigint AS soonest_expiry_height,
+    coalesce(max(htlc_attempts), 0)::bigint AS most_attempts
+FROM withdrawal WHERE node = @node AND kind = 'lightning' AND status IN ('sending', 'following');
