@@ -99,7 +99,7 @@ func (b *bench) wake(ctx context.Context, open []*sse.Stream) (first, last time.
 	}
 	_, err = b.call(ctx, http.MethodPost, "/v1/charges/"+made.ID+"/cancel", "", nil)
 	all.Wait()
-	if err = errors.Join(append(errs, err)...); err != nil {
+	if err = errors.Join(err, errors.Join(errs...)); err != nil {
 		return 0, 0, err
 	}
 	first, last = took[0], took[0]

@@ -65,7 +65,8 @@ func TestEndpointIsTriedOut(t *testing.T) {
 	c.awaitDelivery(t, id, 3)
 	status, _, _ = c.call(t, "POST", path+"/rotate-secret", `{"overlap_seconds":0}`)
 	require.Equal(t, http.StatusOK, status)
-	_, _, _ = c.call(t, "POST", "/v1/webhooks/deliveries/"+id+"/redeliver", "")
+	status, _, _ = c.call(t, "POST", "/v1/webhooks/deliveries/"+id+"/redeliver", "")
+	require.Equal(t, http.StatusAccepted, status)
 	require.NotEqual(t, first.header.Get("x-lntpay-signature"), next(t, got).header.Get("x-lntpay-signature"))
 }
 

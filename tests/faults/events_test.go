@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/uuid"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/lntpay/lntpay/webhooks"
 )
@@ -43,13 +45,22 @@ func tellEverything(t *testing.T, s *stack, w *workspace, random *rand.Rand) {
 	witness := newWitness(t, w)
 	before := events(t, s)
 	reader := startReader(t, &w.client, before[len(before)-1].ID, rand.New(rand.NewPCG(random.Uint64(), 0)))
-	made := make(chan []chargeObject, 1)
-	go func() { made <- w.makeAndPay(t, s) }()
+	p := newPayer(t, s)
+	ctx, cancel := context.WithTimeout(t.Context(), closedWithin)
+	defer cancel()
+	var charges []chargeObject
+	var failed error
+	made := make(chan struct{})
+	go func() {
+		defer close(made)
+		charges, failed = w.makeAndPay(ctx, p)
+	}()
 	for i := range eventKills {
 		pause(t, eventKillEvery, random)
 		s.kill(t, []string{"worker", "api"}[i%2])
 	}
-	charges := <-made
+	<-made
+	require.NoError(t, failed)
 	require.Len(t, charges, eventCharges)
 	var told []event
 	require.Eventually(t, func() bool {
@@ -64,32 +75,10 @@ func tellEverything(t *testing.T, s *stack, w *workspace, random *rand.Rand) {
 
 // makeAndPay makes the charges, every second one to be paid and the others to
 // expire, and pays.
-func (w *workspace) makeAndPay(t *testing.T, s *stack) []chargeObject {
-	ctx, cancel := context.WithTimeout(t.Context(), closedWithin)
-	defer cancel()
-	p := newPayer(t, s)
+func (w *workspace) makeAndPay(ctx context.Context, p *payer) ([]chargeObject, error) {
 	unpaid := make(chan chargeObject, eventCharges)
-	var all []chargeObject
-	var mu sync.Mutex
-	var making, paying sync.WaitGroup
-	for i := range eventMakers {
-		making.Go(func() {
-			for n := range eventCharges / eventMakers {
-				charge, err := w.makeOne(ctx)
-				if err != nil {
-					t.Errorf("maker %d: %v", i, err)
-
-					return
-				}
-				mu.Lock()
-				all = append(all, charge)
-				mu.Unlock()
-				if n%2 == 0 {
-					unpaid <- charge
-				}
-			}
-		})
-	}
+	var made [eventMakers][]chargeObject
+	var paying sync.WaitGroup
 	for range 2 * payers {
 		paying.Go(func() {
 			for charge := range unpaid {
@@ -100,11 +89,28 @@ func (w *workspace) makeAndPay(t *testing.T, s *stack) []chargeObject {
 			}
 		})
 	}
-	making.Wait()
+	making, ctx := errgroup.WithContext(ctx)
+	for i := range made {
+		making.Go(func() error {
+			for n := range eventCharges / eventMakers {
+				charge, err := w.makeOne(ctx)
+				if err != nil {
+					return err
+				}
+				made[i] = append(made[i], charge)
+				if n%2 == 0 {
+					unpaid <- charge
+				}
+			}
+
+			return nil
+		})
+	}
+	err := making.Wait()
 	close(unpaid)
 	paying.Wait()
 
-	return all
+	return slices.Concat(made[:]...), err
 }
 
 func (w *workspace) makeOne(ctx context.Context) (charge chargeObject, err error) {

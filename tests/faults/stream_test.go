@@ -95,7 +95,7 @@ func (r *streamReader) once(ctx context.Context, lastID string, left int, seen [
 func (r *streamReader) finish(t *testing.T, told []event) {
 	t.Helper()
 	deadline := time.After(recoverWithin)
-	for n := 0; n < len(told); n++ {
+	for n := range told {
 		select {
 		case <-r.arrived:
 		case <-deadline:
