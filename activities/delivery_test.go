@@ -654,7 +654,8 @@ func TestAttemptSlowEndpoint(t *testing.T) {
 	third := b.event(t)[0]
 	result := b.attempt(t, third)
 	require.False(t, result.Done)
-	require.Equal(t, assumedAttempt/2, result.NextIn)
+	require.Greater(t, result.NextIn, time.Duration(0))
+	require.LessOrEqual(t, result.NextIn, 10*time.Second)
 	waiting := b.delivery(t, third)
 	require.Zero(t, waiting.Attempts)
 	require.Equal(t, "pending", waiting.Status)

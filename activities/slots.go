@@ -2,6 +2,7 @@ package activities
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -23,9 +24,9 @@ const (
 	// busyHorizon is how far ahead the slots of a busy endpoint are given out,
 	// and so what a delivery may lose when the endpoint recovers.
 	busyHorizon = 5 * time.Minute
-	// assumedAttempt is how long attempts at an endpoint take before one has
-	// ended.
-	assumedAttempt = 5 * time.Second
+	// assumedAttempt is how long attempts at an endpoint take of which nothing
+	// is known.
+	assumedAttempt = time.Second
 )
 
 // endpointSlots shares a process's attempts among endpoints. The zero value is
@@ -44,12 +45,15 @@ type endpointSlots struct {
 // endpointQueue is what is known of an endpoint while it has attempts running
 // or deliveries put off.
 type endpointQueue struct {
-	running int
+	// running are the attempts in the order in which they began.
+	running []*runningAttempt
 	// mean is about how long an attempt takes; 0 when none has ended.
 	mean time.Duration
 	// last is when the last of those that were put off comes back.
 	last time.Time
 }
+
+type runningAttempt struct{ began time.Time }
 
 // take takes a slot of the endpoint, which gets no more than most; done
 // gives it back. When there is none, done is nil and wait says when to come
@@ -64,20 +68,22 @@ func (s *endpointSlots) take(endpointID string, most int) (done func(), wait tim
 		free -= slowReserve
 	}
 	limit := min(most, max(free/freeShare, 1))
-	if q.running >= limit || free <= 0 {
+	if len(q.running) >= limit || free <= 0 {
 		return nil, q.putOff(now, limit)
 	}
+	attempt := &runningAttempt{began: now}
 	s.running++
-	q.running++
+	q.running = append(q.running, attempt)
 
-	return func() { s.giveBack(q, time.Since(now)) }, 0
+	return func() { s.giveBack(q, attempt) }, 0
 }
 
-func (s *endpointSlots) giveBack(q *endpointQueue, took time.Duration) {
+func (s *endpointSlots) giveBack(q *endpointQueue, ended *runningAttempt) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.running--
-	q.running--
+	q.running = slices.DeleteFunc(q.running, func(a *runningAttempt) bool { return a == ended })
+	took := time.Since(ended.began)
 	if q.mean == 0 {
 		q.mean = took
 	}
@@ -86,15 +92,21 @@ func (s *endpointSlots) giveBack(q *endpointQueue, took time.Duration) {
 
 // putOff gives out the next slot that is not promised to anyone.
 func (q *endpointQueue) putOff(now time.Time, limit int) time.Duration {
-	mean := q.mean
-	if mean == 0 {
-		mean = assumedAttempt
+	takes := q.mean
+	if takes == 0 {
+		takes = assumedAttempt
 	}
 	next := now
-	if q.last.After(now) {
+	if len(q.running) > 0 {
+		oldest := q.running[0].began
+		// One that runs longer than any before says more than they do.
+		takes = max(takes, now.Sub(oldest))
+		next = oldest.Add(takes)
+	}
+	if q.last.After(next) {
 		next = q.last
 	}
-	next = next.Add(mean / time.Duration(limit))
+	next = next.Add(takes / time.Duration(limit))
 	if next.Sub(now) >= busyHorizon {
 		// Not all of them at the same moment.
 		return busyHorizon - rand.N(busyHorizon/2)
@@ -112,7 +124,7 @@ func (s *endpointSlots) queue(endpointID string, now time.Time) *endpointQueue {
 	}
 	if len(s.queues) >= s.tidyAt {
 		for id, q := range s.queues {
-			if q.running == 0 && q.last.Before(now) {
+			if len(q.running) == 0 && q.last.Before(now) {
 				delete(s.queues, id)
 			}
 		}

@@ -86,62 +86,55 @@ func TestSlotsOfManyDeadEndpoints(t *testing.T) {
 	})
 }
 
-// A backlog of a dead endpoint is worked off at full width, and its deliveries
-// look only now and then.
-func TestSlotsOfABacklog(t *testing.T) {
-	t.Parallel()
+// workOff has deliveries, which come at a rate of a thousand a second, make
+// attempts at one endpoint that take so long each. It returns when the last one
+// ended and how often they looked for a slot.
+func workOff(t *testing.T, deliveries int, attempt time.Duration) (last time.Duration, looks int) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		const backlog, attempt = 1000, 15 * time.Second
 		var s endpointSlots
+		var looked atomic.Int64
 		began := time.Now()
-		var looks, longest atomic.Int64
-		ended := make(chan time.Duration, backlog)
-		for i := range backlog {
-			go func() {
+		var group sync.WaitGroup
+		for i := range deliveries {
+			group.Go(func() {
 				time.Sleep(time.Duration(i) * time.Millisecond)
 				for {
-					looks.Add(1)
+					looked.Add(1)
 					done, wait := s.take("we_1", defaultSlots)
 					if done != nil {
 						time.Sleep(attempt)
 						done()
-						ended <- time.Since(began)
 
 						return
 					}
-					if int64(wait) > longest.Load() {
-						longest.Store(int64(wait))
+					if wait > busyHorizon {
+						t.Error(wait)
 					}
 					time.Sleep(wait)
 				}
-			}()
+			})
 		}
-		var last time.Duration
-		for range backlog {
-			last = <-ended
-		}
-		t.Logf("%d attempts of %s took %s and %d looks; the longest wait was %s", backlog, attempt, last, looks.Load(), time.Duration(longest.Load()))
-		require.Less(t, last, 2*backlog/defaultSlots*attempt)
-		require.Less(t, looks.Load(), int64(5*backlog))
-		require.LessOrEqual(t, time.Duration(longest.Load()), busyHorizon)
+		group.Wait()
+		last, looks = time.Since(began), int(looked.Load())
 	})
+
+	return last, looks
 }
 
-// A fast endpoint's burst is worked off within its own time.
-func TestSlotsOfABurst(t *testing.T) {
+// A thousand deliveries are worked off at almost full width, those of a dead
+// endpoint like a burst for one that answers, and look only now and then.
+func TestSlotsOfAThousand(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var s endpointSlots
-		taken := takeAll(&s, "we_1")
-		time.Sleep(50 * time.Millisecond)
-		taken[0]()
-		takeAll(&s, "we_1")
-		for i := range 100 {
-			done, wait := s.take("we_1", defaultSlots)
-			require.Nil(t, done)
-			require.LessOrEqual(t, wait, time.Duration(i+20)*50*time.Millisecond)
-		}
-	})
+	for name, attempt := range map[string]time.Duration{"dead": 15 * time.Second, "answers": 100 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			last, looks := workOff(t, 1000, attempt)
+			t.Logf("it took %s and %d looks", last, looks)
+			require.Less(t, last, 2*1000*attempt/defaultSlots)
+			require.Less(t, looks, 5*1000)
+		})
+	}
 }
 
 // What is known of an endpoint is forgotten when nothing waits for it.

@@ -24,8 +24,9 @@ const (
 	receiptSweepAge = 10 * time.Second
 	// listPage is the size of a page of the node's list.
 	listPage = 500
-	// sweepAtOnce bounds the deliveries that are started at once.
-	sweepAtOnce = 16
+	// sweepAtOnce bounds the deliveries that are started at once: few, so that
+	// Temporal has room for payments.
+	sweepAtOnce = 4
 	// The parts of a sweep that wait for others each have their time, less
 	// than the activity's in all.
 	deliveriesTimeout = 45 * time.Second

@@ -6,5 +6,6 @@
 //
 // A target is chosen by a stranger, so it is checked twice: CheckURL judges the
 // text when an endpoint is made, and the Sender judges the address that it
-// really dials, which no DNS answer given in between can evade.
+// really dials, which no DNS answer given in between can evade. A connection is
+// kept for the endpoint that it was made for and serves no other.
 package webhooks

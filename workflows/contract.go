@@ -7,8 +7,8 @@ import (
 	"github.com/lntpay/lntpay/payments"
 )
 
-// The task queues. Webhooks have one of their own: a slow endpoint must not
-// take the slots of payments.
+// The task queues. Webhooks have one of their own: slow endpoints must not take
+// the slots of payments, nor many deliveries come before them.
 const (
 	TaskQueuePayments = "payments"
 	TaskQueueWebhooks = "webhooks"

@@ -239,7 +239,7 @@ func deliverFirst(ctx workflow.Context, deliveryIDs []string) error {
 func startDelivery(ctx workflow.Context, deliveryID string) workflow.ChildWorkflowFuture {
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID:            deliveryIDPrefix + deliveryID,
-		TaskQueue:             TaskQueuePayments,
+		TaskQueue:             TaskQueueWebhooks,
 		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_ABANDON,
 		WorkflowTaskTimeout:   workflowTaskTimeout,

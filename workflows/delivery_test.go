@@ -256,7 +256,7 @@ func TestDeliverFirst(t *testing.T) {
 			}
 			env.OnWorkflow(NameDelivery, mock.Anything, mock.Anything).Return(func(ctx workflow.Context, in DeliveryInput) error {
 				require.Equal(t, "delivery/"+in.DeliveryID, workflow.GetInfo(ctx).WorkflowExecution.ID)
-				require.Equal(t, TaskQueuePayments, workflow.GetInfo(ctx).TaskQueueName)
+				require.Equal(t, TaskQueueWebhooks, workflow.GetInfo(ctx).TaskQueueName)
 				children = append(children, in.DeliveryID)
 
 				return nil

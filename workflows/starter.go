@@ -62,6 +62,7 @@ func (s *Starter) NudgeCharge(ctx context.Context, ref ChargeRef) error {
 // now.
 func (s *Starter) Deliver(ctx context.Context, deliveryID string) error {
 	options := s.options(deliveryIDPrefix+deliveryID, "deliver "+deliveryID)
+	options.TaskQueue = TaskQueueWebhooks
 	_, err := s.Client.SignalWithStartWorkflow(ctx, options.ID, SignalRetry, nil, options,
 		NameDelivery, DeliveryInput{DeliveryID: deliveryID})
 	if err != nil {

@@ -1,0 +1,54 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+	"github.com/stretchr/testify/require"
+)
+
+// Temporal is away for a minute: what was due meanwhile, and what was paid,
+// arrives when it is back. The stack is this test's alone: the others run in
+// parallel, after it.
+func TestTemporalAwayForAMinute(t *testing.T) {
+	c := newClient(t)
+	url, got := receive(t, http.StatusInternalServerError)
+	verifier, err := standardwebhooks.NewWebhook(c.subscribe(t, url))
+	require.NoError(t, err)
+	failed := c.charge(t, 10, "")
+	c.pay(t, failed, 0)
+	refused := next(t, got) // It is due again in five seconds.
+	missing := map[string]bool{text(failed, "id"): true}
+	charges := make([]object, 5)
+	for i := range charges {
+		charges[i] = c.charge(t, 10, "")
+		missing[text(charges[i], "id")] = true
+	}
+
+	c.StopTemporal()
+	away := time.After(time.Minute)
+	for _, charge := range charges {
+		c.pay(t, charge, 0)
+	}
+	<-away
+	require.Empty(t, got, "nobody delivers without Temporal")
+	require.NoError(t, c.StartTemporal(t.Context()))
+	back := time.Now()
+	for len(missing) > 0 {
+		one := next(t, got)
+		require.NoError(t, verifier.Verify(one.body, one.header))
+		var event struct {
+			ID   string
+			Data struct{ Object struct{ ID string } }
+		}
+		require.NoError(t, json.Unmarshal(one.body, &event))
+		if event.ID == refused.header.Get("webhook-id") {
+			require.Equal(t, refused.body, one.body)
+		}
+		delete(missing, event.Data.Object.ID)
+	}
+	t.Logf("all %d events had come %s after Temporal was back", 1+len(charges), time.Since(back).Round(time.Millisecond))
+}
