@@ -35,7 +35,6 @@ func TestFaults(t *testing.T) {
 	for _, name := range []string{"worker", "api", "temporal", "lnd_merchant", "postgres"} {
 		t.Run("kill "+name, func(t *testing.T) { killUnderLoad(t, s, w, random, name) })
 	}
-	t.Run("temporal is away for a minute", func(t *testing.T) { stopUnderLoad(t, s, w, "temporal", time.Minute) })
 	t.Run("terminate charges", func(t *testing.T) { terminateCharges(t, s, w) })
 	t.Run("terminate openings", func(t *testing.T) { terminateOpenings(t, s, w) })
 	t.Run("terminate singletons", func(t *testing.T) { terminateSingletons(t, s, w) })
@@ -69,17 +68,6 @@ func killUnderLoad(t *testing.T, s *stack, w *workspace, random *rand.Rand, name
 	pause(t, afterwards, nil)
 	load.finish(t)
 	w.check(t, s, name, outages)
-}
-
-// stopUnderLoad has one process stand still while the load runs, as one whose
-// machine has gone.
-func stopUnderLoad(t *testing.T, s *stack, w *workspace, name string, d time.Duration) {
-	load := w.startLoad(t, s)
-	pause(t, afterwards, nil)
-	o := s.standStill(t, name, d)
-	pause(t, afterwards, nil)
-	load.finish(t)
-	w.check(t, s, name+" away", []outage{o})
 }
 
 // pause lets the load run: up to d, or exactly d without a source of moments.

@@ -126,24 +126,6 @@ func (s *stack) kill(t *testing.T, name string) outage {
 	return o
 }
 
-// standStill stops a process for d and lets it go on.
-func (s *stack) standStill(t *testing.T, name string, d time.Duration) outage {
-	t.Helper()
-	require.NoError(t, s.look())
-	pid := s.dev.Processes[name]
-	require.NotZero(t, pid, name)
-	from := time.Now()
-	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
-	pause(t, d, nil)
-	require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
-	again := time.Now()
-	s.awaitReady(t)
-	t.Logf("%s: stood still for %s, ready %s later", name,
-		again.Sub(from).Round(time.Millisecond), time.Since(again).Round(time.Millisecond))
-
-	return outage{from: from, to: time.Now()}
-}
-
 // awaitReady waits until api and worker say that all they need is there.
 func (s *stack) awaitReady(t *testing.T) {
 	t.Helper()
