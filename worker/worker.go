@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 	"golang.org/x/sync/errgroup"
@@ -42,6 +43,8 @@ const (
 type Worker struct {
 	Store *store.Store
 	Node  lightning.Node
+	// Interceptors are told of every activity, local ones too.
+	Interceptors []interceptor.WorkerInterceptor
 
 	temporal client.Client
 	starter  *workflows.Starter
@@ -53,12 +56,16 @@ type Worker struct {
 	log   *slog.Logger
 }
 
+// Option changes a worker that is connected and has no activities yet: tests
+// put something between it and its node.
+type Option func(*Worker)
+
 // New connects to everything that env names, checks that it is env's (the
 // database's mark, the node's pubkey, the preimage keys' fingerprints) and
 // registers workflows and activities. It waits for a node or a Temporal that
 // is away until ctx ends; what contradicts the settings is an error at once.
 func New(ctx context.Context, name payments.Environment, env config.Environment, hooks config.Webhooks,
-	registry prometheus.Registerer, log *slog.Logger,
+	registry prometheus.Registerer, log *slog.Logger, options ...Option,
 ) (*Worker, error) {
 	if err := env.CheckWorker(name); err != nil {
 		return nil, err
@@ -99,6 +106,9 @@ func New(ctx context.Context, name payments.Environment, env config.Environment,
 		return nil, err
 	}
 	w.starter = &workflows.Starter{Client: w.temporal, Environment: name}
+	for _, option := range options {
+		option(w)
+	}
 	registry = prometheus.WrapRegistererWith(prometheus.Labels{"environment": string(name)}, registry)
 	w.register(keys, sealer, hooks, env.Payouts, name == payments.Production, registry)
 
@@ -171,6 +181,7 @@ func (w *Worker) options() sdkworker.Options {
 		MaxHeartbeatThrottleInterval: 2 * time.Second,
 		WorkerStopTimeout:            stopTimeout,
 		DisableRegistrationAliasing:  true,
+		Interceptors:                 w.Interceptors,
 		// Polls that are refused for two minutes, such as with "namespace not
 		// found", which Temporal also says while its own database is away,
 		// make the SDK stop polling for good (internal_worker_base.go,

@@ -1,5 +1,5 @@
 // Package stack runs the whole product for a test: real Postgres, the stock
-// Temporal server on it, btcd and two lnd nodes, the worker and the API, the
+// Temporal server on it, btcd and three lnd nodes, the worker and the API, the
 // latter two in the test's process so that a test can reach into them.
 package stack
 
@@ -53,6 +53,7 @@ type Stack struct {
 	dir     string
 	cleanup []func()
 	worker  *running
+	hooks   hooks
 	// runTemporal starts the Temporal server, which stopTemporal ends.
 	runTemporal  func(context.Context) (address string, stop func(), err error)
 	stopTemporal func()
@@ -102,7 +103,7 @@ func (s *Stack) start(ctx context.Context) error {
 	// The network starts beside the databases; building tools is shared.
 	var group errgroup.Group
 	group.Go(func() (err error) {
-		s.Net, err = regtest.Open(ctx, regtest.Options{})
+		s.Net, err = regtest.Open(ctx, regtest.Options{Shop: true})
 
 		return err
 	})
@@ -192,9 +193,12 @@ func (s *Stack) configure(ctx context.Context) error {
 	return err
 }
 
-// StartWorker starts the worker; StopWorker must have ended an earlier one.
+// StartWorker starts the worker, unless it runs.
 func (s *Stack) StartWorker(ctx context.Context) error {
-	w, err := worker.New(ctx, payments.Sandbox, s.Config.Sandbox, s.Config.Webhooks, prometheus.NewRegistry(), s.Log)
+	if s.worker != nil {
+		return nil
+	}
+	w, err := worker.New(ctx, payments.Sandbox, s.Config.Sandbox, s.Config.Webhooks, prometheus.NewRegistry(), s.Log, s.hook)
 	if err != nil {
 		return err
 	}
