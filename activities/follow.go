@@ -20,8 +20,8 @@ const noHTLCsAlert = 5 * time.Minute
 // FollowWithdrawal reads once what the node says of a payment that was sent,
 // and does what that allows: post, void, send again, or come back later.
 func (a *Withdrawals) FollowWithdrawal(ctx context.Context, id string) (workflows.WithdrawalState, error) {
-	look, found, err := a.look(ctx, id)
-	if err != nil || !found {
+	look, err := a.look(ctx, id)
+	if err != nil {
 		return workflows.WithdrawalState{}, err
 	}
 	row := look.Withdrawal

@@ -18,8 +18,8 @@ import (
 // ResolveWithdrawal carries out what an operator wrote, if the node, read once
 // more, allows it; else it says why not. Both are noted in the command's row.
 func (a *Withdrawals) ResolveWithdrawal(ctx context.Context, id string) (workflows.WithdrawalState, error) {
-	look, found, err := a.look(ctx, id)
-	if err != nil || !found {
+	look, err := a.look(ctx, id)
+	if err != nil {
 		return workflows.WithdrawalState{}, err
 	}
 	command, err := a.Store.OpenResolution(ctx, id)

@@ -31,8 +31,8 @@ const (
 func (a *Withdrawals) SendWithdrawal(ctx context.Context, in workflows.SendWithdrawal) (workflows.WithdrawalState, error) {
 	stop := beatLater(ctx)
 	defer stop()
-	look, found, err := a.look(ctx, in.WithdrawalID)
-	if err != nil || !found {
+	look, err := a.look(ctx, in.WithdrawalID)
+	if err != nil {
 		return workflows.WithdrawalState{}, err
 	}
 	row := look.Withdrawal
@@ -176,8 +176,8 @@ func (a *Withdrawals) takeLicence(ctx context.Context, look db.LookAtWithdrawalR
 
 // notLicensed tells what stands in the way of a send.
 func (a *Withdrawals) notLicensed(ctx context.Context, id string) (workflows.WithdrawalState, error) {
-	look, found, err := a.look(ctx, id)
-	if err != nil || !found {
+	look, err := a.look(ctx, id)
+	if err != nil {
 		return workflows.WithdrawalState{}, err
 	}
 	if look.Frozen {
