@@ -74,6 +74,10 @@ func (a *Withdrawals) comeBack(ctx context.Context, look db.LookAtWithdrawalRow,
 	if r.payment.Index > 0 {
 		index := int64(r.payment.Index)
 		params.PaymentIndex = &index
+		// What was seen once must be there ever after, whoever saw it first.
+		if err := a.Store.RaiseHighestPayment(ctx, db.RaiseHighestPaymentParams{Name: row.Node, PaymentIndex: index}); err != nil {
+			return workflows.WithdrawalState{}, fmt.Errorf("raise the payment index of %s: %w", row.Node, err)
+		}
 	}
 	if r.finding != "" {
 		params.Finding, params.StillHolds = &r.finding, r.stillHolds
@@ -132,6 +136,9 @@ func (a *Withdrawals) judge(ctx context.Context, look db.LookAtWithdrawalRow, pa
 
 		return a.comeBack(ctx, look, r)
 	}
+	if why := lostRecord(row); !failed && why != "" {
+		return a.review(ctx, row, why)
+	}
 	if !failed && !look.Expired && !look.AllRefused {
 		return a.sendAgain(ctx, look, r)
 	}
@@ -144,6 +151,16 @@ func (a *Withdrawals) judge(ctx context.Context, look db.LookAtWithdrawalRow, pa
 	}
 
 	return a.conclude(ctx, look, payment, failed)
+}
+
+// lostRecord says in words that the node, which has none of ours now, has told
+// of it before: it may have been paid, and deleted, or lost with the node's data.
+func lostRecord(row db.Withdrawal) string {
+	if row.PaymentIndex == nil {
+		return ""
+	}
+
+	return fmt.Sprintf("the node no longer has the payment that it had under index %d", *row.PaymentIndex)
 }
 
 // untilSettled is the time left to settled time: 15 s after the last deadline,

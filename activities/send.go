@@ -122,6 +122,9 @@ func (a *Withdrawals) fence(ctx context.Context, look db.LookAtWithdrawalRow,
 	if a.comingUp(ctx, row) {
 		return held(a.later(ctx, look, comingUpPause, "the node has just started and waits for its channels, nothing was sent"))
 	}
+	if why := lostRecord(row); why != "" {
+		return held(a.review(ctx, row, why))
+	}
 	// Before the first send nothing rests on what the node lacks, and a node
 	// that is known to have gone back in time gets no licence.
 	if row.Sends > 0 {
