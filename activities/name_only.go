@@ -38,6 +38,10 @@ func (a *Withdrawals) withoutHTLCs(ctx context.Context, look db.LookAtWithdrawal
 	case time.Duration(look.LastSentMsAgo)*time.Millisecond < askChannelsAfter:
 		return "", ""
 	}
+	advice = "no restart of lnd ends it, see the runbook"
+	if payment.Settled > 0 {
+		advice = partSettled(payment) + "; see the runbook"
+	}
 	htlcs, err := a.Node.HTLCsOf(ctx, payment.PaymentHash)
 	if err != nil {
 		a.Log.WarnContext(ctx, "the node does not say what its channels hold", "withdrawal", look.Withdrawal.ID, "error", err)
@@ -46,13 +50,23 @@ func (a *Withdrawals) withoutHTLCs(ctx context.Context, look db.LookAtWithdrawal
 		return "", ""
 	}
 
-	return "in flight in name only: no channel has its HTLC", "no restart of lnd ends it, see the runbook"
+	return "in flight in name only: no channel has its HTLC", advice
+}
+
+// partSettled says that the recipient has taken a part, and with it has the
+// preimage: whatever becomes of the other parts, the payment has succeeded.
+func partSettled(payment lightning.Payment) string {
+	return fmt.Sprintf("%d of its parts settled, so that the recipient has the preimage: it is posted once lnd says succeeded, never voided",
+		payment.Settled)
 }
 
 // notInNameOnly says why a payment that the node calls in flight may yet be;
 // "" when no channel has its HTLC or will get one by itself.
-func (a *Withdrawals) notInNameOnly(ctx context.Context, look db.LookAtWithdrawalRow) (why string) {
+func (a *Withdrawals) notInNameOnly(ctx context.Context, look db.LookAtWithdrawalRow, payment lightning.Payment) (why string) {
 	const inFlight = "the node says that the payment is in_flight"
+	if payment.Settled > 0 {
+		return inFlight + ", and " + partSettled(payment)
+	}
 	// The node begins attempts until the timeout of the send.
 	old := max(noHTLCAge, time.Duration(a.Policy.TimeoutS)*time.Second+noHTLCMargin)
 	if wait := old - time.Duration(look.LastSentMsAgo)*time.Millisecond; wait > 0 {

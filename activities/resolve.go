@@ -158,7 +158,7 @@ func (a *Withdrawals) mayVoid(ctx context.Context, look db.LookAtWithdrawalRow, 
 		index := int64(payment.Index)
 		void.Failure, void.PaymentIndex, void.HTLCAttempts = payments.FailureNodeError, &index, payment.Attempts
 
-		return void, a.notInNameOnly(ctx, look)
+		return void, a.notInNameOnly(ctx, look, payment)
 	default:
 		return void, "the node says that the payment is " + string(payment.State)
 	}

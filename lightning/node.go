@@ -138,10 +138,13 @@ type Payment struct {
 	Reason   FailureReason
 	// Attempts is how many HTLCs the node remembers (lnd deletes the failed
 	// ones of an ended payment, a moment after the end is told), Pending how
-	// many are out, and ExpiryHeight the highest block at which one of those
-	// ends by itself (the first hop's total time lock).
+	// many are out, Settled how many the recipient has taken, with the preimage
+	// (the payment is in flight while any other is out), and ExpiryHeight the
+	// highest block at which one that is out ends by itself (the first hop's
+	// total time lock).
 	Attempts     int
 	Pending      int
+	Settled      int
 	ExpiryHeight uint32
 }
 

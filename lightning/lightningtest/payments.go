@@ -174,8 +174,10 @@ func (n *Node) finish(p *payment, preimage lightning.Preimage, reason lightning.
 	if p.final() {
 		return
 	}
+	out := p.Pending
 	p.Pending, p.ExpiryHeight = 0, 0
 	if reason == "" {
+		p.Settled += out
 		p.State, p.Preimage, p.FeeMsat = lightning.PaymentSucceeded, preimage, p.fee
 	} else {
 		p.State, p.Reason = lightning.PaymentFailed, reason
