@@ -56,6 +56,9 @@ type reading struct {
 	// checked says that the node answered; noHTLCs that it said in flight, with
 	// none.
 	checked, noHTLCs bool
+	// absence is what the channels say of its HTLC; no reading clears what an
+	// earlier one has found.
+	absence absence
 	// finding is the first of two equal readings; "" forgets the last one.
 	// stillHolds says that it was made before and keeps its time.
 	finding    string
@@ -70,6 +73,7 @@ func (a *Withdrawals) comeBack(ctx context.Context, look db.LookAtWithdrawalRow,
 	params := db.NoteProgressParams{
 		ID: row.ID, Sends: row.Sends, Checked: r.checked, HtlcAttempts: int32(r.payment.Attempts),
 		HtlcExpiryHeight: int64(r.payment.ExpiryHeight), NoHtlcs: r.noHTLCs, NextInS: r.next.Seconds(),
+		Absent: r.absence == absent, KeepAbsent: r.absence == unsure,
 	}
 	if r.payment.Index > 0 {
 		index := int64(r.payment.Index)
@@ -100,18 +104,18 @@ func (a *Withdrawals) inFlight(ctx context.Context, look db.LookAtWithdrawalRow,
 	next := min(max(age/6, minFollow), maxFollow)
 	note := fmt.Sprintf("in flight for %s after %d attempts, HTLCs expire at height %d",
 		age.Round(time.Second), payment.Attempts, payment.ExpiryHeight)
-	what, advice := a.withoutHTLCs(ctx, look, payment)
+	what, absence := a.withoutHTLCs(ctx, look, payment)
 	if what != "" {
 		note = fmt.Sprintf("%s, for %s after %d attempts", what, age.Round(time.Second), payment.Attempts)
 	}
 	without := time.Duration(look.NoHtlcsMs) * time.Millisecond
 	if what != "" && without >= noHTLCsAlert {
-		a.Alerts.Raise(ctx, AlertNoHTLCs, "a payment is "+what+"; "+advice,
+		a.Alerts.Raise(ctx, AlertNoHTLCs, "a payment is "+what+"; "+noHTLCsAdvice(payment),
 			"withdrawal", look.Withdrawal.ID, "for_s", int(without.Seconds()))
 	}
 
 	return a.comeBack(ctx, look, reading{
-		payment: payment, checked: true, noHTLCs: what != "", next: next, note: note,
+		payment: payment, checked: true, noHTLCs: what != "", absence: absence, next: next, note: note,
 	})
 }
 
@@ -125,7 +129,7 @@ func (a *Withdrawals) judge(ctx context.Context, look db.LookAtWithdrawalRow, pa
 	if failed {
 		finding = fmt.Sprintf("failed %d %d", payment.Index, payment.CreatedNS)
 	}
-	r := reading{payment: payment, checked: true, next: settleGrace, note: "the node says: " + finding}
+	r := reading{payment: payment, checked: true, absence: present, next: settleGrace, note: "the node says: " + finding}
 	if wait := a.untilSettled(look); wait > 0 {
 		r.next, r.note = max(wait, time.Second), r.note+", too early to conclude from"
 

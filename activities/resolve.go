@@ -101,7 +101,10 @@ func (a *Withdrawals) resolveLightning(ctx context.Context, look db.LookAtWithdr
 
 		return a.postCommanded(ctx, row, payment, command.ID)
 	}
-	void, why := a.mayVoid(ctx, look, payment, none)
+	void, why, err := a.mayVoid(ctx, look, payment, none)
+	if err != nil {
+		return workflows.WithdrawalState{}, err
+	}
 	if why != "" {
 		return a.refuse(ctx, row.ID, command.ID, why)
 	}
@@ -135,21 +138,21 @@ func (a *Withdrawals) postCommanded(ctx context.Context, row db.Withdrawal, paym
 // sent and somebody else pays it, or it is in flight in name only (see
 // voidInNameOnly, which reads that twice).
 func (a *Withdrawals) mayVoid(ctx context.Context, look db.LookAtWithdrawalRow, payment lightning.Payment, none bool,
-) (void store.VoidWithdrawal, why string) {
+) (void store.VoidWithdrawal, why string, err error) {
 	row := look.Withdrawal
 	// What was there before our first send is none of ours.
 	none = none || row.Sends > 0 && !isOurs(look, payment)
 	if wait := a.untilSettled(look); row.Sends > 0 && wait > 0 {
-		return void, fmt.Sprintf("a send may still be under way: try again in %s", wait.Round(time.Second))
+		return void, fmt.Sprintf("a send may still be under way: try again in %s", wait.Round(time.Second)), nil
 	}
 	if err := a.notBackInTime(ctx, row.Node); err != nil {
-		return void, "the node went back in time, or does not say: thaw it first"
+		return void, "the node went back in time, or does not say: thaw it first", nil
 	}
 	switch {
 	case none && look.Expired:
 		void.Failure = payments.FailureNotDispatched
 	case none:
-		return void, "the node has no payment, but the invoice has not expired: it could still be paid"
+		return void, "the node has no payment, but the invoice has not expired: it could still be paid", nil
 	case payment.State == lightning.PaymentFailed:
 		void.Failure = failureOf(payment.Reason)
 	case row.Sends == 0:
@@ -157,13 +160,12 @@ func (a *Withdrawals) mayVoid(ctx context.Context, look db.LookAtWithdrawalRow, 
 	case payment.State == lightning.PaymentInFlight && isOurs(look, payment):
 		index := int64(payment.Index)
 		void.Failure, void.PaymentIndex, void.HTLCAttempts = payments.FailureNodeError, &index, payment.Attempts
-
-		return void, a.notInNameOnly(ctx, look, payment)
+		why, err = a.notInNameOnly(ctx, look, payment)
 	default:
-		return void, "the node says that the payment is " + string(payment.State)
+		why = "the node says that the payment is " + string(payment.State)
 	}
 
-	return void, ""
+	return void, why, err
 }
 
 func word(payment lightning.Payment, none bool) string {

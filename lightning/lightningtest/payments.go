@@ -24,6 +24,8 @@ type payment struct {
 	fee payments.Msat
 	// phantom says that no channel has its HTLC.
 	phantom bool
+	// unrecorded says that it succeeds with the next start.
+	unrecorded bool
 	// changed is closed and replaced at each change.
 	changed chan struct{}
 }
@@ -103,7 +105,7 @@ func (n *Node) begin(sent *payment, outcome Outcome, feeLimit payments.Msat) {
 
 		return
 	}
-	sent.phantom = outcome.phantom
+	sent.phantom, sent.unrecorded = outcome.phantom, outcome.unrecorded
 	sent.fee, sent.Attempts, sent.Pending, sent.ExpiryHeight = outcome.fee, 1, 1, HoldExpiryHeight
 	n.tell(sent)
 	switch {
@@ -228,6 +230,7 @@ func (n *Node) HTLCsOf(ctx context.Context, hash lightning.Hash) (htlcs lightnin
 		default:
 			htlcs.Certain = true
 		}
+		htlcs.Up = time.Since(n.started).Truncate(time.Second)
 
 		return nil
 	})
