@@ -87,8 +87,12 @@ func TestInFlightInNameOnly(t *testing.T) {
 	require.Equal(t, workflows.StepNone, state.Next)
 	w.failed(t, id, payments.FailureNodeError)
 	w.books(t, w.workspace, amount+maxFee, 0)
+	// From the void on, not from the next sweep on.
+	w.refused(t, w.hold(t, request("lnbcrt1atonce", hash)), payments.CodeDuplicatePayment)
+	require.Equal(t, 1, w.alerts(t, activities.AlertLatePayment))
 
 	w.sweepPayments(t)
+	require.Equal(t, 1, w.alerts(t, activities.AlertLatePayment))
 	require.EqualValues(t, 1, w.number(t, "SELECT count(*) FROM stray_payment WHERE state = 'open' AND withdrawal_id = $1", id))
 	w.refused(t, w.hold(t, request("lnbcrt1again", hash)), payments.CodeDuplicatePayment)
 	require.NoError(t, w.node.SettlePayment(hash))

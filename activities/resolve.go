@@ -160,6 +160,7 @@ func (a *Withdrawals) mayVoid(ctx context.Context, look db.LookAtWithdrawalRow, 
 	case payment.State == lightning.PaymentInFlight && isOurs(look, payment):
 		index := int64(payment.Index)
 		void.Failure, void.PaymentIndex, void.HTLCAttempts = payments.FailureNodeError, &index, payment.Attempts
+		void.Left = &store.LeftPayment{Index: index, CreatedNS: payment.CreatedNS, AmountMsat: payment.ValueMsat}
 		why, err = a.notInNameOnly(ctx, look, payment)
 	default:
 		why = "the node says that the payment is " + string(payment.State)
@@ -187,6 +188,9 @@ func (a *Withdrawals) voided(ctx context.Context, look db.LookAtWithdrawalRow, c
 	}
 	if !ok {
 		return a.refuse(ctx, void.ID, command.ID, "the row changed meanwhile, or its node went back in time")
+	}
+	if void.Left != nil {
+		a.Alerts.Raise(ctx, AlertLatePayment, underWayAfterVoid, "withdrawal", void.ID)
 	}
 
 	return a.LookAtWithdrawal(ctx, void.ID)

@@ -146,6 +146,8 @@ func (a *Nodes) judgePayments(ctx context.Context, page []lightning.Payment) (ju
 	return judged, nil
 }
 
+const underWayAfterVoid = "a payment is under way whose withdrawal was voided: its hash is refused until it ends"
+
 // noteStrays writes strays and books those that are somebody's loss. open are
 // the indexes of those that stay unexplained or unfinished.
 func (a *Nodes) noteStrays(ctx context.Context, strays []stray) (open map[uint64]bool, err error) {
@@ -182,8 +184,7 @@ func (a *Nodes) noteStrays(ctx context.Context, strays []stray) (open map[uint64
 			}
 			delete(open, one.Index)
 		case row.IsNew:
-			a.Alerts.Raise(ctx, AlertLatePayment, "a payment is under way whose withdrawal was voided: its hash is refused until it ends",
-				"withdrawal", one.withdrawal.ID)
+			a.Alerts.Raise(ctx, AlertLatePayment, underWayAfterVoid, "withdrawal", one.withdrawal.ID)
 		}
 	}
 

@@ -124,8 +124,18 @@ type VoidWithdrawal struct {
 	// PaymentIndex and HTLCAttempts are the node's record, if it has one.
 	PaymentIndex *int64
 	HTLCAttempts int
+	// Left is the payment that the node keeps beside the void; nil for none.
+	Left *LeftPayment
 	// Resolution is the operator's command that this carries out; 0 for none.
 	Resolution int64
+}
+
+// LeftPayment is a payment in flight of a withdrawal's hash that outlives its
+// void.
+type LeftPayment struct {
+	Index      int64
+	CreatedNS  int64
+	AmountMsat payments.Msat
 }
 
 // VoidWithdrawal ends a withdrawal as failed and returns all that was locked.
@@ -151,6 +161,9 @@ func (s *Store) VoidWithdrawal(ctx context.Context, void VoidWithdrawal) (row db
 		if err := applied(ctx, q, void.Resolution, "voided: "+string(void.Failure)); err != nil {
 			return err
 		}
+		if err := leave(ctx, q, row, void.Left); err != nil {
+			return err
+		}
 		if _, err := ledger.Post(ctx, tx, []ledger.Entry{{
 			WorkspaceID: row.WorkspaceID, Kind: ledger.KindWithdrawalVoid, Ref: row.ID,
 			Debit: ledger.Locked, Credit: ledger.Available, AmountMsat: payments.Msat(row.AmountMsat + row.MaxFeeMsat),
@@ -166,6 +179,24 @@ func (s *Store) VoidWithdrawal(ctx context.Context, void VoidWithdrawal) (row db
 	}
 
 	return row, ok, err
+}
+
+// leave notes the payment that the node keeps beside a void, as the sweep of its
+// list would later: from the void on its hash is refused.
+func leave(ctx context.Context, q *db.Queries, row db.Withdrawal, left *LeftPayment) error {
+	if left == nil {
+		return nil
+	}
+	_, err := q.NoteStrays(ctx, db.NoteStraysParams{
+		Node: row.Node, PaymentIndexes: []int64{left.Index}, CreatedNs: []int64{left.CreatedNS},
+		PaymentHashes: [][]byte{row.PaymentHash}, WithdrawalIds: []string{row.ID}, Statuses: []string{"in_flight"},
+		AmountsMsat: []int64{int64(left.AmountMsat)}, FeesMsat: []int64{0},
+	})
+	if err != nil {
+		return fmt.Errorf("note the payment that %s leaves: %w", row.ID, err)
+	}
+
+	return nil
 }
 
 // unclaim gives a charge back that a book transfer had claimed.
