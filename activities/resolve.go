@@ -136,7 +136,8 @@ func (a *Withdrawals) postCommanded(ctx context.Context, row db.Withdrawal, paym
 // mayVoid says why an operator may not void; "" with the void when he may: the
 // payment failed, there is none and the invoice has expired, nothing was ever
 // sent and somebody else pays it, or it is in flight in name only (see
-// voidInNameOnly, which reads that twice).
+// voidInNameOnly, which reads that twice). A payment that cannot be posted,
+// because it is of another amount, is given up: the operator's loss.
 func (a *Withdrawals) mayVoid(ctx context.Context, look db.LookAtWithdrawalRow, payment lightning.Payment, none bool,
 ) (void store.VoidWithdrawal, why string, err error) {
 	row := look.Withdrawal
@@ -162,6 +163,13 @@ func (a *Withdrawals) mayVoid(ctx context.Context, look db.LookAtWithdrawalRow, 
 		void.Failure, void.PaymentIndex, void.HTLCAttempts = payments.FailureNodeError, &index, payment.Attempts
 		void.Left = &store.LeftPayment{Index: index, CreatedNS: payment.CreatedNS, AmountMsat: payment.ValueMsat}
 		why, err = a.notInNameOnly(ctx, look, payment)
+	case row.ReviewReason != nil && payment.State == lightning.PaymentSucceeded && wrongAmount(row, payment):
+		index := int64(payment.Index)
+		void.Failure, void.PaymentIndex, void.HTLCAttempts = payments.FailurePaidElsewhere, &index, payment.Attempts
+		void.Left = &store.LeftPayment{
+			Index: index, CreatedNS: payment.CreatedNS, Succeeded: true,
+			AmountMsat: payment.ValueMsat, FeeMsat: payment.FeeMsat,
+		}
 	default:
 		why = "the node says that the payment is " + string(payment.State)
 	}
@@ -189,7 +197,12 @@ func (a *Withdrawals) voided(ctx context.Context, look db.LookAtWithdrawalRow, c
 	if !ok {
 		return a.refuse(ctx, void.ID, command.ID, "the row changed meanwhile, or its node went back in time")
 	}
-	if void.Left != nil {
+	switch left := void.Left; {
+	case left == nil:
+	case left.Succeeded:
+		a.Alerts.Raise(ctx, AlertLatePayment, "an operator gave up a payment of another amount: the operator's loss",
+			"withdrawal", void.ID, "amount_msat", int64(left.AmountMsat), "fee_msat", int64(left.FeeMsat))
+	default:
 		a.Alerts.Raise(ctx, AlertLatePayment, underWayAfterVoid, "withdrawal", void.ID)
 	}
 

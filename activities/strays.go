@@ -8,6 +8,7 @@ import (
 
 	"github.com/lntpay/lntpay/ledger"
 	"github.com/lntpay/lntpay/lightning"
+	"github.com/lntpay/lntpay/store"
 	"github.com/lntpay/lntpay/store/db"
 )
 
@@ -202,11 +203,9 @@ func (a *Nodes) bookLate(ctx context.Context, index int64, one stray) error {
 			return err
 		}
 		booked = true
-		_, err = ledger.Post(ctx, tx, []ledger.Entry{{
-			WorkspaceID: one.withdrawal.WorkspaceID, Kind: ledger.KindLatePayment,
-			Ref:   fmt.Sprintf("%s/%d/%d", one.withdrawal.ID, index, one.CreatedNS),
-			Debit: ledger.OperatorLoss, Credit: ledger.LightningClearing, AmountMsat: one.ValueMsat + one.FeeMsat,
-		}})
+		_, err = ledger.Post(ctx, tx, []ledger.Entry{store.LateEntry(one.withdrawal.WorkspaceID, one.withdrawal.ID, store.LeftPayment{
+			Index: index, CreatedNS: one.CreatedNS, AmountMsat: one.ValueMsat, FeeMsat: one.FeeMsat,
+		})})
 
 		return err
 	})

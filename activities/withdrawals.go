@@ -229,11 +229,17 @@ func impossible(row db.Withdrawal, payment lightning.Payment) string {
 	switch {
 	case payment.Preimage.Hash() != lightning.Hash(row.PaymentHash):
 		return "the node's preimage does not give the payment hash"
-	case int64(payment.ValueMsat) != row.AmountMsat:
+	case wrongAmount(row, payment):
 		return fmt.Sprintf("the node paid %d msat instead of %d", payment.ValueMsat, row.AmountMsat)
 	}
 
 	return ""
+}
+
+// wrongAmount reports whether somebody did pay the hash, but not what the
+// withdrawal would have: it is none of its sends.
+func wrongAmount(row db.Withdrawal, payment lightning.Payment) bool {
+	return payment.Preimage.Hash() == lightning.Hash(row.PaymentHash) && int64(payment.ValueMsat) != row.AmountMsat
 }
 
 // void releases everything, if the row still is as it was judged.
