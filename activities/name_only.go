@@ -93,7 +93,7 @@ func noHTLCsAdvice(payment lightning.Payment) string {
 // partSettled says that the recipient has taken a part, and with it has the
 // preimage: whatever becomes of the other parts, the payment has succeeded.
 func partSettled(payment lightning.Payment) string {
-	return fmt.Sprintf("%d of its parts settled, so that the recipient has the preimage: it is posted once lnd says succeeded, never voided",
+	return fmt.Sprintf("%d of its parts settled: the recipient has the preimage, it is posted once lnd says succeeded, never voided",
 		payment.Settled)
 }
 
@@ -139,7 +139,7 @@ func notStartedSince(look db.LookAtWithdrawalRow, up time.Duration) string {
 	absent := time.Duration(look.AbsentMs) * time.Millisecond
 	switch {
 	case look.Withdrawal.AbsentSince == nil || up+startMargin >= absent:
-		return fmt.Sprintf("but lnd may have its result and find it only when it is started: restart lnd, and try again when it has run for %s",
+		return fmt.Sprintf("but lnd may have its result and find it only when it starts: restart lnd, and try again when it has run for %s",
 			resultsAfter)
 	case up < resultsAfter:
 		return fmt.Sprintf("but lnd has just started and may find its result: try again in %s", resultsAfter-up)

@@ -147,7 +147,7 @@ func (a *Withdrawals) mayVoid(ctx context.Context, look db.LookAtWithdrawalRow, 
 		return void, fmt.Sprintf("a send may still be under way: try again in %s", wait.Round(time.Second)), nil
 	}
 	if err := a.notBackInTime(ctx, row.Node); err != nil {
-		return void, "the node went back in time, or does not say: thaw it first", nil
+		return void, "the node went back in time, or does not say: thaw it first", nil //nolint:nilerr // A refusal is the answer.
 	}
 	switch {
 	case none && look.Expired:

@@ -144,7 +144,8 @@ func shownRow(look db.LookAtWithdrawalRow) Shown {
 		Destination: w.Destination, Bolt11: w.Bolt11, FeeMsat: w.FeeMsat, FailureCode: w.FailureCode, Preimage: "none",
 		PaymentIndex: w.PaymentIndex, ChargeID: w.ChargeID,
 		InvoiceExpiresAt: w.InvoiceExpiresAt.UTC(), InvoiceExpired: look.Expired,
-		NoHTLCsSince: utc(w.NoHtlcsSince), AbsentSince: utc(w.AbsentSince), Finding: w.Finding, SentAt: utc(w.SentAt), CompletedAt: utc(w.CompletedAt),
+		NoHTLCsSince: utc(w.NoHtlcsSince), AbsentSince: utc(w.AbsentSince), Finding: w.Finding,
+		SentAt: utc(w.SentAt), CompletedAt: utc(w.CompletedAt),
 		SendRows: []SendRow{}, Resolutions: []Resolution{}, Transfers: []TransferRow{},
 	}
 	if w.Preimage != nil {
