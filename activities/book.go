@@ -16,8 +16,8 @@ import (
 // transaction books both sides. Where the outside payer was first, the
 // withdrawal fails and the charge is credited from its receipt.
 func (a *Withdrawals) SettleByBook(ctx context.Context, id string) (workflows.WithdrawalState, error) {
-	look, found, err := a.look(ctx, id)
-	if err != nil || !found {
+	look, err := a.look(ctx, id)
+	if err != nil {
 		return workflows.WithdrawalState{}, err
 	}
 	row := look.Withdrawal

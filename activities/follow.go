@@ -20,8 +20,8 @@ const noHTLCsAlert = 5 * time.Minute
 // FollowWithdrawal reads once what the node says of a payment that was sent,
 // and does what that allows: post, void, send again, or come back later.
 func (a *Withdrawals) FollowWithdrawal(ctx context.Context, id string) (workflows.WithdrawalState, error) {
-	look, found, err := a.look(ctx, id)
-	if err != nil || !found {
+	look, err := a.look(ctx, id)
+	if err != nil {
 		return workflows.WithdrawalState{}, err
 	}
 	row := look.Withdrawal
@@ -56,6 +56,9 @@ type reading struct {
 	// checked says that the node answered; noHTLCs that it said in flight, with
 	// none.
 	checked, noHTLCs bool
+	// absence is what the channels say of its HTLC; no reading clears what an
+	// earlier one has found.
+	absence absence
 	// finding is the first of two equal readings; "" forgets the last one.
 	// stillHolds says that it was made before and keeps its time.
 	finding    string
@@ -70,10 +73,15 @@ func (a *Withdrawals) comeBack(ctx context.Context, look db.LookAtWithdrawalRow,
 	params := db.NoteProgressParams{
 		ID: row.ID, Sends: row.Sends, Checked: r.checked, HtlcAttempts: int32(r.payment.Attempts),
 		HtlcExpiryHeight: int64(r.payment.ExpiryHeight), NoHtlcs: r.noHTLCs, NextInS: r.next.Seconds(),
+		Absent: r.absence == absent, KeepAbsent: r.absence == unsure,
 	}
 	if r.payment.Index > 0 {
 		index := int64(r.payment.Index)
 		params.PaymentIndex = &index
+		// What was seen once must be there ever after, whoever saw it first.
+		if err := a.Store.RaiseHighestPayment(ctx, db.RaiseHighestPaymentParams{Name: row.Node, PaymentIndex: index}); err != nil {
+			return workflows.WithdrawalState{}, fmt.Errorf("raise the payment index of %s: %w", row.Node, err)
+		}
 	}
 	if r.finding != "" {
 		params.Finding, params.StillHolds = &r.finding, r.stillHolds
@@ -96,18 +104,18 @@ func (a *Withdrawals) inFlight(ctx context.Context, look db.LookAtWithdrawalRow,
 	next := min(max(age/6, minFollow), maxFollow)
 	note := fmt.Sprintf("in flight for %s after %d attempts, HTLCs expire at height %d",
 		age.Round(time.Second), payment.Attempts, payment.ExpiryHeight)
-	what, advice := a.withoutHTLCs(ctx, look, payment)
+	what, absence := a.withoutHTLCs(ctx, look, payment)
 	if what != "" {
 		note = fmt.Sprintf("%s, for %s after %d attempts", what, age.Round(time.Second), payment.Attempts)
 	}
 	without := time.Duration(look.NoHtlcsMs) * time.Millisecond
 	if what != "" && without >= noHTLCsAlert {
-		a.Alerts.Raise(ctx, AlertNoHTLCs, "a payment is "+what+"; "+advice,
+		a.Alerts.Raise(ctx, AlertNoHTLCs, "a payment is "+what+"; "+noHTLCsAdvice(payment),
 			"withdrawal", look.Withdrawal.ID, "for_s", int(without.Seconds()))
 	}
 
 	return a.comeBack(ctx, look, reading{
-		payment: payment, checked: true, noHTLCs: what != "", next: next, note: note,
+		payment: payment, checked: true, noHTLCs: what != "", absence: absence, next: next, note: note,
 	})
 }
 
@@ -121,7 +129,7 @@ func (a *Withdrawals) judge(ctx context.Context, look db.LookAtWithdrawalRow, pa
 	if failed {
 		finding = fmt.Sprintf("failed %d %d", payment.Index, payment.CreatedNS)
 	}
-	r := reading{payment: payment, checked: true, next: settleGrace, note: "the node says: " + finding}
+	r := reading{payment: payment, checked: true, absence: present, next: settleGrace, note: "the node says: " + finding}
 	if wait := a.untilSettled(look); wait > 0 {
 		r.next, r.note = max(wait, time.Second), r.note+", too early to conclude from"
 
@@ -131,6 +139,9 @@ func (a *Withdrawals) judge(ctx context.Context, look db.LookAtWithdrawalRow, pa
 		r.next, r.note = frozenPause, "the node went back in time, or does not say: nothing is concluded"
 
 		return a.comeBack(ctx, look, r)
+	}
+	if why := lostRecord(row); !failed && why != "" {
+		return a.review(ctx, row, why)
 	}
 	if !failed && !look.Expired && !look.AllRefused {
 		return a.sendAgain(ctx, look, r)
@@ -144,6 +155,16 @@ func (a *Withdrawals) judge(ctx context.Context, look db.LookAtWithdrawalRow, pa
 	}
 
 	return a.conclude(ctx, look, payment, failed)
+}
+
+// lostRecord says in words that the node, which has none of ours now, has told
+// of it before: it may have been paid, and deleted, or lost with the node's data.
+func lostRecord(row db.Withdrawal) string {
+	if row.PaymentIndex == nil {
+		return ""
+	}
+
+	return fmt.Sprintf("the node no longer has the payment that it had under index %d", *row.PaymentIndex)
 }
 
 // untilSettled is the time left to settled time: 15 s after the last deadline,

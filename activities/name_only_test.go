@@ -35,6 +35,18 @@ func (w *world) inNameOnly(t *testing.T) (id string, hash lightning.Hash) {
 	return id, hash
 }
 
+// startedSince has the absence of the HTLC noticed, and lnd started and up for
+// long since.
+func (w *world) startedSince(t *testing.T, id string) {
+	t.Helper()
+	w.waits(t, id)
+	require.NotNil(t, w.payout(t, id).AbsentSince)
+	w.node.Restart()
+	w.pass(t, id, 5*time.Minute)
+	w.node.SetUp(4 * time.Minute)
+	w.node.SetSteady(4 * time.Minute)
+}
+
 // In flight in name only: an alert, an operator's void after two readings, and
 // whose loss a late success is.
 func TestInFlightInNameOnly(t *testing.T) {
@@ -53,7 +65,12 @@ func TestInFlightInNameOnly(t *testing.T) {
 	require.Equal(t, 1, w.alerts(t, activities.AlertNoHTLCs))
 	w.pass(t, id, 72*time.Hour)
 	w.waits(t, id) // Never without an operator.
+	outcome, detail := w.resolve(t, id, "void")
+	require.Equal(t, "refused", outcome)
+	require.Contains(t, detail, "restart lnd")
 
+	w.startedSince(t, id)
+	w.waits(t, id) // Nor then.
 	w.command(t, id, "void")
 	state, outcome, _ := w.judge(t, id)
 	require.Empty(t, outcome, "the first reading")
@@ -65,13 +82,17 @@ func TestInFlightInNameOnly(t *testing.T) {
 	require.Less(t, state.NextIn, 6*time.Second)
 	w.books(t, w.workspace, 0, amount+maxFee)
 	w.pass(t, id, 6*time.Second)
-	state, outcome, detail := w.judge(t, id)
+	state, outcome, detail = w.judge(t, id)
 	require.Equal(t, "applied", outcome, detail)
 	require.Equal(t, workflows.StepNone, state.Next)
 	w.failed(t, id, payments.FailureNodeError)
 	w.books(t, w.workspace, amount+maxFee, 0)
+	// From the void on, not from the next sweep on.
+	w.refused(t, w.hold(t, request("lnbcrt1atonce", hash)), payments.CodeDuplicatePayment)
+	require.Equal(t, 1, w.alerts(t, activities.AlertLatePayment))
 
 	w.sweepPayments(t)
+	require.Equal(t, 1, w.alerts(t, activities.AlertLatePayment))
 	require.EqualValues(t, 1, w.number(t, "SELECT count(*) FROM stray_payment WHERE state = 'open' AND withdrawal_id = $1", id))
 	w.refused(t, w.hold(t, request("lnbcrt1again", hash)), payments.CodeDuplicatePayment)
 	require.NoError(t, w.node.SettlePayment(hash))
@@ -153,6 +174,10 @@ func TestInNameOnlyBetweenReadings(t *testing.T) {
 	}
 	steady := func(_ *testing.T, w *world, _ string, _ lightning.Hash) { w.node.SetSteady(15500 * time.Millisecond) }
 	inactive := func(_ *testing.T, w *world, _ string, _ lightning.Hash) { w.node.SetChannelsActive(false) }
+	again := func(_ *testing.T, w *world, _ string, _ lightning.Hash) {
+		w.node.Restart()
+		w.node.SetSteady(time.Minute)
+	}
 	paid := func(t *testing.T, w *world, _ string, hash lightning.Hash) {
 		require.NoError(t, w.node.SettlePayment(hash))
 	}
@@ -166,12 +191,14 @@ func TestInNameOnlyBetweenReadings(t *testing.T) {
 		"another send":          {run("UPDATE withdrawal SET finding_sends = 0"), "", "following"},
 		"it is paid":            {paid, "refused", "following"},
 		"the node back in time": {run("UPDATE node SET regressed_at = now()"), "refused", "following"},
+		"lnd is started again":  {again, "refused", "following"},
 		"a review":              {run("UPDATE withdrawal SET review_reason = 'test', next_check_at = NULL"), "applied", "failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			id, hash := w.inNameOnly(t)
+			w.startedSince(t, id)
 			w.command(t, id, "void")
 			_, outcome, detail := w.judge(t, id)
 			require.Empty(t, outcome, detail)
@@ -190,6 +217,7 @@ func TestInNameOnlyEachCommand(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	id, _ := w.inNameOnly(t)
+	w.startedSince(t, id)
 	w.exec(t, "UPDATE withdrawal SET review_reason = 'test', next_check_at = NULL WHERE id = $1", id)
 	w.command(t, id, "void")
 	_, outcome, _ := w.judge(t, id)

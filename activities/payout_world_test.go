@@ -102,6 +102,7 @@ func (w *world) pass(t *testing.T, id string, d time.Duration) {
 	s := d.Seconds()
 	w.exec(t, `UPDATE withdrawal SET created_at = created_at - make_interval(secs => $2), sent_at = sent_at - make_interval(secs => $2),
 		finding_at = finding_at - make_interval(secs => $2), no_htlcs_since = no_htlcs_since - make_interval(secs => $2),
+		absent_since = absent_since - make_interval(secs => $2),
 		invoice_expires_at = invoice_expires_at - make_interval(secs => $2) WHERE id = $1`, id, s)
 	w.exec(t, `UPDATE withdrawal_send SET started_at = started_at - make_interval(secs => $2),
 		deadline = deadline - make_interval(secs => $2) WHERE withdrawal_id = $1`, id, s)

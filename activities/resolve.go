@@ -21,8 +21,8 @@ const thawFirst = "the node went back in time, or does not say: thaw it first"
 // ResolveWithdrawal carries out what an operator wrote, if the node, read once
 // more, allows it; else it says why not. Both are noted in the command's row.
 func (a *Withdrawals) ResolveWithdrawal(ctx context.Context, id string) (workflows.WithdrawalState, error) {
-	look, found, err := a.look(ctx, id)
-	if err != nil || !found {
+	look, err := a.look(ctx, id)
+	if err != nil {
 		return workflows.WithdrawalState{}, err
 	}
 	command, err := a.Store.OpenResolution(ctx, id)
@@ -110,7 +110,10 @@ func (a *Withdrawals) resolveLightning(ctx context.Context, look db.LookAtWithdr
 
 		return a.postCommanded(ctx, row, payment, command.ID)
 	}
-	void, why := a.mayVoid(ctx, look, payment, none)
+	void, why, err := a.mayVoid(ctx, look, payment, none)
+	if err != nil {
+		return workflows.WithdrawalState{}, err
+	}
 	if why != "" {
 		return a.refuse(ctx, row.ID, command.ID, why)
 	}
@@ -142,23 +145,24 @@ func (a *Withdrawals) postCommanded(ctx context.Context, row db.Withdrawal, paym
 // mayVoid says why an operator may not void; "" with the void when he may: the
 // payment failed, there is none and the invoice has expired, nothing was ever
 // sent and somebody else pays it, or it is in flight in name only (see
-// voidInNameOnly, which reads that twice).
+// voidInNameOnly, which reads that twice). A payment that cannot be posted,
+// because it is of another amount, is given up: the operator's loss.
 func (a *Withdrawals) mayVoid(ctx context.Context, look db.LookAtWithdrawalRow, payment lightning.Payment, none bool,
-) (void store.VoidWithdrawal, why string) {
+) (void store.VoidWithdrawal, why string, err error) {
 	row := look.Withdrawal
 	// What was there before our first send is none of ours.
 	none = none || row.Sends > 0 && !isOurs(look, payment)
 	if wait := a.untilSettled(look); row.Sends > 0 && wait > 0 {
-		return void, fmt.Sprintf("a send may still be under way: try again in %s", wait.Round(time.Second))
+		return void, fmt.Sprintf("a send may still be under way: try again in %s", wait.Round(time.Second)), nil
 	}
 	if err := a.notBackInTime(ctx, row.Node); err != nil {
-		return void, thawFirst
+		return void, thawFirst, nil //nolint:nilerr // A refusal is the answer.
 	}
 	switch {
 	case none && look.Expired:
 		void.Failure = payments.FailureNotDispatched
 	case none:
-		return void, "the node has no payment, but the invoice has not expired: it could still be paid"
+		return void, "the node has no payment, but the invoice has not expired: it could still be paid", nil
 	case payment.State == lightning.PaymentFailed:
 		void.Failure = failureOf(payment.Reason)
 	case row.Sends == 0:
@@ -166,13 +170,20 @@ func (a *Withdrawals) mayVoid(ctx context.Context, look db.LookAtWithdrawalRow, 
 	case payment.State == lightning.PaymentInFlight && isOurs(look, payment):
 		index := int64(payment.Index)
 		void.Failure, void.PaymentIndex, void.HTLCAttempts = payments.FailureNodeError, &index, payment.Attempts
-
-		return void, a.notInNameOnly(ctx, look)
+		void.Left = &store.LeftPayment{Index: index, CreatedNS: payment.CreatedNS, AmountMsat: payment.ValueMsat}
+		why, err = a.notInNameOnly(ctx, look, payment)
+	case row.ReviewReason != nil && payment.State == lightning.PaymentSucceeded && wrongAmount(row, payment):
+		index := int64(payment.Index)
+		void.Failure, void.PaymentIndex, void.HTLCAttempts = payments.FailurePaidElsewhere, &index, payment.Attempts
+		void.Left = &store.LeftPayment{
+			Index: index, CreatedNS: payment.CreatedNS, Succeeded: true,
+			AmountMsat: payment.ValueMsat, FeeMsat: payment.FeeMsat,
+		}
 	default:
-		return void, "the node says that the payment is " + string(payment.State)
+		why = "the node says that the payment is " + string(payment.State)
 	}
 
-	return void, ""
+	return void, why, err
 }
 
 func word(payment lightning.Payment, none bool) string {
@@ -194,6 +205,14 @@ func (a *Withdrawals) voided(ctx context.Context, look db.LookAtWithdrawalRow, c
 	}
 	if !ok {
 		return a.refuse(ctx, void.ID, command.ID, "the row changed meanwhile, or its node went back in time")
+	}
+	switch left := void.Left; {
+	case left == nil:
+	case left.Succeeded:
+		a.Alerts.Raise(ctx, AlertLatePayment, "an operator gave up a payment of another amount: the operator's loss",
+			"withdrawal", void.ID, "amount_msat", int64(left.AmountMsat), "fee_msat", int64(left.FeeMsat))
+	default:
+		a.Alerts.Raise(ctx, AlertLatePayment, underWayAfterVoid, "withdrawal", void.ID)
 	}
 
 	return a.LookAtWithdrawal(ctx, void.ID)

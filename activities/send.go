@@ -31,8 +31,8 @@ const (
 func (a *Withdrawals) SendWithdrawal(ctx context.Context, in workflows.SendWithdrawal) (workflows.WithdrawalState, error) {
 	stop := beatLater(ctx)
 	defer stop()
-	look, found, err := a.look(ctx, in.WithdrawalID)
-	if err != nil || !found {
+	look, err := a.look(ctx, in.WithdrawalID)
+	if err != nil {
 		return workflows.WithdrawalState{}, err
 	}
 	row := look.Withdrawal
@@ -78,27 +78,42 @@ func sendable(look db.LookAtWithdrawalRow, sends int) bool {
 }
 
 // expiredUnsent ends a withdrawal whose invoice expired: without any send row
-// nothing was ever sent and, the row being failed, nothing will be.
+// nothing was sent and, the row being failed, nothing will be. The node has the
+// last word: a Postgres that was restored may have lost the send row.
 func (a *Withdrawals) expiredUnsent(ctx context.Context, look db.LookAtWithdrawalRow) (workflows.WithdrawalState, error) {
-	if look.Withdrawal.Sends > 0 {
+	row := look.Withdrawal
+	if row.Sends > 0 {
 		return a.state(ctx, look)
 	}
-	// Each void asks this, and "never sent" is what a Postgres that was restored
-	// together with its node would say too.
-	if err := a.notBackInTime(ctx, look.Withdrawal.Node); err != nil {
+	found, err := a.Node.TrackPayment(ctx, lightning.Hash(row.PaymentHash))
+	none := errors.Is(err, lightning.ErrPaymentNotFound)
+	if err != nil && !none {
+		return a.later(ctx, look, retrySoon, "the invoice has expired, and the node does not say what it has of it")
+	}
+	if !none && found.State != lightning.PaymentFailed {
+		return a.review(ctx, row, foreign(found))
+	}
+	if wait := settleGrace - a.Node.SteadyFor(); wait > 0 {
+		return a.later(ctx, look, wait, "the invoice has expired, and the node was in trouble a moment ago")
+	}
+	if err := a.notBackInTime(ctx, row.Node); err != nil {
 		return a.later(ctx, look, frozenPause, nothingVoided)
 	}
-	_, ok, err := a.Store.VoidWithdrawal(ctx, store.VoidWithdrawal{
-		ID: look.Withdrawal.ID, Failure: payments.FailureNotDispatched,
-	})
+	_, ok, err := a.Store.VoidWithdrawal(ctx, store.VoidWithdrawal{ID: row.ID, Failure: payments.FailureNotDispatched})
 	if err != nil {
 		return workflows.WithdrawalState{}, err
 	}
 	if !ok {
-		return a.notLicensed(ctx, look.Withdrawal.ID)
+		return a.notLicensed(ctx, row.ID)
 	}
 
-	return a.LookAtWithdrawal(ctx, look.Withdrawal.ID)
+	return a.LookAtWithdrawal(ctx, row.ID)
+}
+
+// foreign says that the node pays, or has paid, what no send row of ours asked
+// for.
+func foreign(found lightning.Payment) string {
+	return "the node has a payment of this hash that is not ours: " + string(found.State)
 }
 
 // fence reads what the node has of this hash before we send. A state is
@@ -120,12 +135,15 @@ func (a *Withdrawals) fence(ctx context.Context, look db.LookAtWithdrawalRow,
 		// What is there is ours: nothing to send.
 		return held(a.state(ctx, look))
 	case row.Sends == 0 && found.State != lightning.PaymentFailed:
-		return held(a.review(ctx, row, "the node has a payment of this hash that is not ours: "+string(found.State)))
+		return held(a.review(ctx, row, foreign(found)))
 	default:
 		predecessor = &found
 	}
 	if a.comingUp(ctx, row) {
 		return held(a.later(ctx, look, comingUpPause, "the node has just started and waits for its channels, nothing was sent"))
+	}
+	if why := lostRecord(row); why != "" {
+		return held(a.review(ctx, row, why))
 	}
 	// Before the first send nothing rests on what the node lacks, and a node
 	// that is known to have gone back in time gets no licence.
@@ -181,8 +199,8 @@ func (a *Withdrawals) takeLicence(ctx context.Context, look db.LookAtWithdrawalR
 
 // notLicensed tells what stands in the way of a send.
 func (a *Withdrawals) notLicensed(ctx context.Context, id string) (workflows.WithdrawalState, error) {
-	look, found, err := a.look(ctx, id)
-	if err != nil || !found {
+	look, err := a.look(ctx, id)
+	if err != nil {
 		return workflows.WithdrawalState{}, err
 	}
 	if look.Frozen {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/lntpay/lntpay/ledger"
 	"github.com/lntpay/lntpay/lightning"
+	"github.com/lntpay/lntpay/store"
 	"github.com/lntpay/lntpay/store/db"
 )
 
@@ -27,7 +28,13 @@ func (a *Nodes) sweepPayments(ctx context.Context) error {
 	}
 	from := *node.PaymentsExplainedTo
 	sweep := &paymentSweep{explainedTo: from, contiguous: true}
-	err = a.Node.ListPayments(ctx, uint64(from), listPage, func(page []lightning.Payment) error {
+	after := from
+	if node.PaymentsOursFrom != nil && from > *node.PaymentsOursFrom {
+		// lnd on SQLite gives the newest index again when a payment that failed
+		// there is initiated anew: the one at the mark may be another by now.
+		after--
+	}
+	err = a.Node.ListPayments(ctx, uint64(after), listPage, func(page []lightning.Payment) error {
 		return a.explain(ctx, sweep, page)
 	})
 	if err != nil {
@@ -140,6 +147,8 @@ func (a *Nodes) judgePayments(ctx context.Context, page []lightning.Payment) (ju
 	return judged, nil
 }
 
+const underWayAfterVoid = "a payment is under way whose withdrawal was voided: its hash is refused until it ends"
+
 // noteStrays writes strays and books those that are somebody's loss. open are
 // the indexes of those that stay unexplained or unfinished.
 func (a *Nodes) noteStrays(ctx context.Context, strays []stray) (open map[uint64]bool, err error) {
@@ -176,8 +185,7 @@ func (a *Nodes) noteStrays(ctx context.Context, strays []stray) (open map[uint64
 			}
 			delete(open, one.Index)
 		case row.IsNew:
-			a.Alerts.Raise(ctx, AlertLatePayment, "a payment is under way whose withdrawal was voided: its hash is refused until it ends",
-				"withdrawal", one.withdrawal.ID)
+			a.Alerts.Raise(ctx, AlertLatePayment, underWayAfterVoid, "withdrawal", one.withdrawal.ID)
 		}
 	}
 
@@ -195,11 +203,9 @@ func (a *Nodes) bookLate(ctx context.Context, index int64, one stray) error {
 			return err
 		}
 		booked = true
-		_, err = ledger.Post(ctx, tx, []ledger.Entry{{
-			WorkspaceID: one.withdrawal.WorkspaceID, Kind: ledger.KindLatePayment,
-			Ref:   fmt.Sprintf("%s/%d/%d", one.withdrawal.ID, index, one.CreatedNS),
-			Debit: ledger.OperatorLoss, Credit: ledger.LightningClearing, AmountMsat: one.ValueMsat + one.FeeMsat,
-		}})
+		_, err = ledger.Post(ctx, tx, []ledger.Entry{store.LateEntry(one.withdrawal.WorkspaceID, one.withdrawal.ID, store.LeftPayment{
+			Index: index, CreatedNS: one.CreatedNS, AmountMsat: one.ValueMsat, FeeMsat: one.FeeMsat,
+		})})
 
 		return err
 	})

@@ -19,6 +19,8 @@ const (
 	// straySweepEvery is how often at most the list of payments is read because
 	// the stream told of a stray.
 	straySweepEvery = 5 * time.Second
+	// postgresEvery is how often Postgres is asked whether it still is the same.
+	postgresEvery = 2 * time.Second
 	// straySweepTimeout bounds one such reading.
 	straySweepTimeout = time.Minute
 )
@@ -46,8 +48,55 @@ func (a *Nodes) watchPayments(ctx context.Context, nudges *nudges) error {
 	})
 	group.Go(func() error { return a.passOn(ctx, nudges, changes, sweep) })
 	group.Go(func() error { return a.sweepStrays(ctx, sweep) })
+	group.Go(func() error { return a.sweepWhenBack(ctx, sweep) })
 
 	return group.Wait()
+}
+
+// sweepWhenBack asks for a sweep when Postgres was away, or is another than it
+// was: it may know less than before of what the node pays.
+func (a *Nodes) sweepWhenBack(ctx context.Context, sweep chan<- struct{}) error {
+	ticker := time.NewTicker(postgresEvery)
+	defer ticker.Stop()
+	var postgres incarnation
+	for {
+		if postgres.isBack(a.incarnation(ctx)) && ctx.Err() == nil {
+			a.Log.InfoContext(ctx, "Postgres is back: the node's payments are swept", "node", a.Node.Name())
+			request(sweep)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (a *Nodes) incarnation(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+
+	return a.Store.DatabaseIncarnation(ctx)
+}
+
+// incarnation is which Postgres it was that answered last. A pool replaces
+// broken connections unseen, so that errors alone do not tell.
+type incarnation struct {
+	last string
+	away bool
+}
+
+// isBack takes an answer, or that there is none.
+func (i *incarnation) isBack(now string, err error) bool {
+	if err != nil {
+		i.away = true
+
+		return false
+	}
+	back := i.away || i.last != "" && i.last != now
+	i.last, i.away = now, false
+
+	return back
 }
 
 // request asks for a sweep; one that is asked for already serves both.

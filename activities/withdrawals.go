@@ -69,32 +69,37 @@ const (
 // LookAtWithdrawal reads the row and says what it asks for. No row but a claim
 // means that nothing was locked, which is an end and not an alarm.
 func (a *Withdrawals) LookAtWithdrawal(ctx context.Context, id string) (workflows.WithdrawalState, error) {
-	look, found, err := a.look(ctx, id)
-	if err != nil || !found {
-		return workflows.WithdrawalState{}, err
-	}
-
-	return a.state(ctx, look)
-}
-
-// look reads the row with the times that judgements rest on.
-func (a *Withdrawals) look(ctx context.Context, id string) (look db.LookAtWithdrawalRow, found bool, err error) {
-	look, err = a.Store.LookAtWithdrawal(ctx, id)
+	look, err := a.Store.LookAtWithdrawal(ctx, id)
 	if err == nil {
-		return look, true, nil
+		return a.state(ctx, look)
 	}
 	if !errors.Is(err, pgx.ErrNoRows) {
-		return look, false, fmt.Errorf("look at %s: %w", id, err)
+		return workflows.WithdrawalState{}, fmt.Errorf("look at %s: %w", id, err)
 	}
 	claimed, err := a.Store.ClaimExists(ctx, id)
 	if err != nil {
-		return look, false, fmt.Errorf("look for the claim of %s: %w", id, err)
+		return workflows.WithdrawalState{}, fmt.Errorf("look for the claim of %s: %w", id, err)
 	}
 	if claimed {
-		return look, false, nil
+		return workflows.WithdrawalState{}, nil
 	}
 
-	return look, false, a.rowMissing(ctx, id)
+	return workflows.WithdrawalState{}, a.rowMissing(ctx, id)
+}
+
+// look reads the row with the times that judgements rest on. Whoever sends,
+// follows, books or resolves was told to by the row: without it, it was lost,
+// claim or not.
+func (a *Withdrawals) look(ctx context.Context, id string) (db.LookAtWithdrawalRow, error) {
+	look, err := a.Store.LookAtWithdrawal(ctx, id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return look, a.rowMissing(ctx, id)
+	}
+	if err != nil {
+		return look, fmt.Errorf("look at %s: %w", id, err)
+	}
+
+	return look, nil
 }
 
 // rowMissing ends the run that asked: only holding creates a row.
@@ -224,11 +229,17 @@ func impossible(row db.Withdrawal, payment lightning.Payment) string {
 	switch {
 	case payment.Preimage.Hash() != lightning.Hash(row.PaymentHash):
 		return "the node's preimage does not give the payment hash"
-	case int64(payment.ValueMsat) != row.AmountMsat:
+	case wrongAmount(row, payment):
 		return fmt.Sprintf("the node paid %d msat instead of %d", payment.ValueMsat, row.AmountMsat)
 	}
 
 	return ""
+}
+
+// wrongAmount reports whether somebody did pay the hash, but not what the
+// withdrawal would have: it is none of its sends.
+func wrongAmount(row db.Withdrawal, payment lightning.Payment) bool {
+	return payment.Preimage.Hash() == lightning.Hash(row.PaymentHash) && int64(payment.ValueMsat) != row.AmountMsat
 }
 
 // void releases everything, if the row still is as it was judged.

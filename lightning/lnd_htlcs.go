@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/lightningnetwork/lnd/lnrpc"
 )
@@ -32,20 +34,26 @@ func (n *lnd) HTLCsOf(ctx context.Context, hash Hash) (HTLCs, error) {
 	return htlcsOf(hash, open.Channels, closing), nil
 }
 
-// htlcsOf is what the channels say of a hash. A channel whose close waits for
+// htlcsOf is what the channels say of a hash, and of lnd's own age (see
+// comingUp). A channel whose close waits for
 // its confirmation does not tell its HTLCs, one that is being closed by force
 // tells them without hashes.
 func htlcsOf(hash Hash, open []*lnrpc.Channel, closing *lnrpc.PendingChannelsResponse) HTLCs {
-	why := ""
+	why, found, up := "", false, int64(0)
+	if len(open) == 0 {
+		why = "it has no open channel, which would tell for how long lnd has run"
+	}
 	for _, channel := range open {
-		for _, htlc := range channel.PendingHtlcs {
-			if !htlc.Incoming && bytes.Equal(htlc.HashLock, hash[:]) {
-				return HTLCs{Found: true, Certain: true}
-			}
-		}
+		found = found || slices.ContainsFunc(channel.PendingHtlcs, func(htlc *lnrpc.HTLC) bool {
+			return !htlc.Incoming && bytes.Equal(htlc.HashLock, hash[:])
+		})
+		up = max(up, channel.Lifetime)
 		if !channel.Active {
 			why = fmt.Sprintf("channel %s is not active, its commitments may differ", channel.ChannelPoint)
 		}
+	}
+	if found {
+		return HTLCs{Found: true, Certain: true, Up: time.Duration(up) * time.Second}
 	}
 	for _, channel := range closing.WaitingCloseChannels {
 		why = fmt.Sprintf("the close of channel %s waits for its confirmation", channel.GetChannel().GetChannelPoint())
@@ -57,5 +65,5 @@ func htlcsOf(hash Hash, open []*lnrpc.Channel, closing *lnrpc.PendingChannelsRes
 		}
 	}
 
-	return HTLCs{Certain: why == "", Why: why}
+	return HTLCs{Certain: why == "", Why: why, Up: time.Duration(up) * time.Second}
 }

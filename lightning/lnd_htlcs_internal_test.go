@@ -2,6 +2,7 @@ package lightning
 
 import (
 	"testing"
+	"time"
 
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"github.com/stretchr/testify/require"
@@ -27,20 +28,20 @@ func TestHTLCsOf(t *testing.T) {
 		closing        *lnrpc.PendingChannelsResponse
 		found, certain bool
 	}{
-		"no channels":   {certain: true},
+		"no channels":   {},
 		"found":         {open: []*lnrpc.Channel{channel(true, &lnrpc.HTLC{HashLock: hash[:]})}, found: true, certain: true},
 		"found, absent": {open: []*lnrpc.Channel{channel(false, &lnrpc.HTLC{HashLock: hash[:]})}, found: true, certain: true},
 		"incoming":      {open: []*lnrpc.Channel{channel(true, &lnrpc.HTLC{Incoming: true, HashLock: hash[:]})}, certain: true},
 		"another's":     {open: []*lnrpc.Channel{channel(true, &lnrpc.HTLC{HashLock: other[:]})}, certain: true},
 		"inactive":      {open: []*lnrpc.Channel{channel(true), channel(false), channel(true)}},
-		"waiting close": {closing: &lnrpc.PendingChannelsResponse{
+		"waiting close": {open: []*lnrpc.Channel{channel(true)}, closing: &lnrpc.PendingChannelsResponse{
 			WaitingCloseChannels: []*lnrpc.PendingChannelsResponse_WaitingCloseChannel{{Channel: point}},
 		}},
 		"opening": {closing: &lnrpc.PendingChannelsResponse{
 			PendingOpenChannels: []*lnrpc.PendingChannelsResponse_PendingOpenChannel{{Channel: point}},
-		}, certain: true},
-		"forced, with HTLCs": {closing: forced(&lnrpc.PendingHTLC{})},
-		"forced, without":    {closing: forced(), certain: true},
+		}, open: []*lnrpc.Channel{channel(true)}, certain: true},
+		"forced, with HTLCs": {open: []*lnrpc.Channel{channel(true)}, closing: forced(&lnrpc.PendingHTLC{})},
+		"forced, without":    {open: []*lnrpc.Channel{channel(true)}, closing: forced(), certain: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -52,6 +53,30 @@ func TestHTLCsOf(t *testing.T) {
 			require.Equal(t, c.found, got.Found)
 			require.Equal(t, c.certain, got.Certain)
 			require.Equal(t, c.certain, got.Why == "", got.Why)
+		})
+	}
+}
+
+// How long lnd has run is what its oldest channel tells, active or not.
+func TestHTLCsTellHowLongLndRuns(t *testing.T) {
+	t.Parallel()
+	hash := Hash{1}
+	channel := func(lifetimeS int64, active bool, htlcs ...*lnrpc.HTLC) *lnrpc.Channel {
+		return &lnrpc.Channel{Active: active, Lifetime: lifetimeS, PendingHtlcs: htlcs}
+	}
+	for name, c := range map[string]struct {
+		open []*lnrpc.Channel
+		up   time.Duration
+	}{
+		"no channels":                 {},
+		"opened since":                {[]*lnrpc.Channel{channel(7, true), channel(200, true), channel(0, true)}, 200 * time.Second},
+		"the oldest one is not there": {[]*lnrpc.Channel{channel(200, false), channel(7, true)}, 200 * time.Second},
+		"with the HTLC":               {[]*lnrpc.Channel{channel(7, true, &lnrpc.HTLC{HashLock: hash[:]}), channel(200, true)}, 200 * time.Second},
+		"starting":                    {[]*lnrpc.Channel{channel(0, true)}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, c.up, htlcsOf(hash, c.open, &lnrpc.PendingChannelsResponse{}).Up)
 		})
 	}
 }

@@ -55,7 +55,9 @@ func (p *Payment) count(htlcs []*lnrpc.HTLCAttempt) error {
 		case lnrpc.HTLCAttempt_IN_FLIGHT:
 			p.Pending++
 			p.ExpiryHeight = max(p.ExpiryHeight, htlc.GetRoute().GetTotalTimeLock())
-		case lnrpc.HTLCAttempt_SUCCEEDED, lnrpc.HTLCAttempt_FAILED:
+		case lnrpc.HTLCAttempt_SUCCEEDED:
+			p.Settled++
+		case lnrpc.HTLCAttempt_FAILED:
 		default:
 			return fmt.Errorf("%w: HTLC status %d", errMalformed, htlc.GetStatus())
 		}

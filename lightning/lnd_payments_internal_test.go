@@ -68,7 +68,7 @@ func TestPaymentFromRPC(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Payment{
 		PaymentHash: payment.PaymentHash, State: PaymentInFlight, Index: 3, CreatedNS: 4, ValueMsat: 7,
-		Attempts: 4, Pending: 2, ExpiryHeight: 600,
+		Attempts: 4, Pending: 2, Settled: 1, ExpiryHeight: 600,
 	}, payment, "no preimage and no reason before the end")
 
 	initiated, err := paymentFromRPC(&lnrpc.Payment{PaymentHash: hash, Status: lnrpc.Payment_INITIATED})

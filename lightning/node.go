@@ -101,7 +101,11 @@ type PaymentState string
 // of an attempt and the channel's says in flight, with one HTLC pending, for
 // ever, through restarts and with no HTLC in any channel (seen on regtest;
 // htlcswitch/switch.go, GetAttemptResult, finds the half circuit and waits).
-// HTLCsOf shows it.
+// HTLCsOf shows it, but the same is seen of an HTLC that was resolved on its
+// channel while lnd failed to write that into its record (a database error ends
+// routing/payment_lifecycle.go, handleAttemptResult, until lnd is started again).
+// The switch has kept the result, and lnd may yet say succeeded: only a start
+// after the HTLC was gone tells the two apart.
 const (
 	PaymentInFlight  PaymentState = "in_flight"
 	PaymentSucceeded PaymentState = "succeeded"
@@ -138,10 +142,13 @@ type Payment struct {
 	Reason   FailureReason
 	// Attempts is how many HTLCs the node remembers (lnd deletes the failed
 	// ones of an ended payment, a moment after the end is told), Pending how
-	// many are out, and ExpiryHeight the highest block at which one of those
-	// ends by itself (the first hop's total time lock).
+	// many are out, Settled how many the recipient has taken, with the preimage
+	// (the payment is in flight while any other is out), and ExpiryHeight the
+	// highest block at which one that is out ends by itself (the first hop's
+	// total time lock).
 	Attempts     int
 	Pending      int
+	Settled      int
 	ExpiryHeight uint32
 }
 
@@ -153,6 +160,10 @@ type HTLCs struct {
 	// by what, in words.
 	Certain bool
 	Why     string
+	// Up is for how long lnd has run, in whole seconds: the longest lifetime of
+	// an open channel, which lnd counts from its own start, or from the channel's
+	// opening. 0 while it starts, and without a channel, which is not certain.
+	Up time.Duration
 }
 
 // SendRequest is what SendPayment asks for.

@@ -63,7 +63,9 @@ func resolveCommand(connect Connect) *cobra.Command {
 		Long: `Ask a worker to end a withdrawal, or to go on with it. The worker reads the node once more and
 refuses what the node does not allow: --post only a payment that succeeded, --void only one
 that has failed, can no longer be made, or is in flight in name only: no channel has its HTLC,
-read twice, 15 s apart. --retry ends the review and goes on from the row.
+read twice, 15 s apart, by an lnd that was started after it was gone. Under review it also gives
+up a payment of another amount, which is booked as your loss. --retry ends the review and goes
+on from the row.
 
 Exit code 0: applied. 1: refused, and nothing has changed. 2: written, and not judged yet.`,
 		RunE: func(cmd *cobra.Command, args []string) error {

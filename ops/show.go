@@ -75,6 +75,7 @@ type Shown struct {
 	InvoiceExpiresAt time.Time     `json:"invoice_expires_at"`
 	InvoiceExpired   bool          `json:"invoice_expired"`
 	NoHTLCsSince     *time.Time    `json:"no_htlcs_since"`
+	AbsentSince      *time.Time    `json:"absent_since"`
 	Finding          *string       `json:"finding"`
 	SentAt           *time.Time    `json:"sent_at"`
 	CompletedAt      *time.Time    `json:"completed_at"`
@@ -143,7 +144,8 @@ func shownRow(look db.LookAtWithdrawalRow) Shown {
 		Destination: w.Destination, Bolt11: w.Bolt11, FeeMsat: w.FeeMsat, FailureCode: w.FailureCode, Preimage: "none",
 		PaymentIndex: w.PaymentIndex, ChargeID: w.ChargeID,
 		InvoiceExpiresAt: w.InvoiceExpiresAt.UTC(), InvoiceExpired: look.Expired,
-		NoHTLCsSince: utc(w.NoHtlcsSince), Finding: w.Finding, SentAt: utc(w.SentAt), CompletedAt: utc(w.CompletedAt),
+		NoHTLCsSince: utc(w.NoHtlcsSince), AbsentSince: utc(w.AbsentSince), Finding: w.Finding,
+		SentAt: utc(w.SentAt), CompletedAt: utc(w.CompletedAt),
 		SendRows: []SendRow{}, Resolutions: []Resolution{}, Transfers: []TransferRow{},
 	}
 	if w.Preimage != nil {
@@ -249,6 +251,9 @@ func (s *Shown) record() string {
 		*s.PaymentIndex, s.HTLCAttempts, height(s.HTLCExpiryHeight))
 	if s.NoHTLCsSince != nil {
 		record += ", without HTLCs since " + at(*s.NoHTLCsSince)
+	}
+	if s.AbsentSince != nil {
+		record += ", on no channel since " + at(*s.AbsentSince)
 	}
 
 	return record

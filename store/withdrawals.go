@@ -124,8 +124,20 @@ type VoidWithdrawal struct {
 	// PaymentIndex and HTLCAttempts are the node's record, if it has one.
 	PaymentIndex *int64
 	HTLCAttempts int
+	// Left is the payment that the node keeps beside the void; nil for none.
+	Left *LeftPayment
 	// Resolution is the operator's command that this carries out; 0 for none.
 	Resolution int64
+}
+
+// LeftPayment is a payment of a withdrawal's hash that outlives its void: in
+// flight, or succeeded, which is the operator's loss.
+type LeftPayment struct {
+	Index      int64
+	CreatedNS  int64
+	Succeeded  bool
+	AmountMsat payments.Msat
+	FeeMsat    payments.Msat
 }
 
 // VoidWithdrawal ends a withdrawal as failed and returns all that was locked.
@@ -151,6 +163,9 @@ func (s *Store) VoidWithdrawal(ctx context.Context, void VoidWithdrawal) (row db
 		if err := applied(ctx, q, void.Resolution, "voided: "+string(void.Failure)); err != nil {
 			return err
 		}
+		if err := leave(ctx, tx, q, row, void.Left); err != nil {
+			return err
+		}
 		if _, err := ledger.Post(ctx, tx, []ledger.Entry{{
 			WorkspaceID: row.WorkspaceID, Kind: ledger.KindWithdrawalVoid, Ref: row.ID,
 			Debit: ledger.Locked, Credit: ledger.Available, AmountMsat: payments.Msat(row.AmountMsat + row.MaxFeeMsat),
@@ -166,6 +181,47 @@ func (s *Store) VoidWithdrawal(ctx context.Context, void VoidWithdrawal) (row db
 	}
 
 	return row, ok, err
+}
+
+// leave notes the payment that the node keeps beside a void, as the sweep of its
+// list would later: from the void on its hash is refused. One that succeeded is
+// booked, unless it is in the books already.
+func leave(ctx context.Context, tx pgx.Tx, q *db.Queries, row db.Withdrawal, left *LeftPayment) error {
+	if left == nil {
+		return nil
+	}
+	status := "in_flight"
+	if left.Succeeded {
+		status = "succeeded"
+	}
+	noted, err := q.NoteStrays(ctx, db.NoteStraysParams{
+		Node: row.Node, PaymentIndexes: []int64{left.Index}, CreatedNs: []int64{left.CreatedNS},
+		PaymentHashes: [][]byte{row.PaymentHash}, WithdrawalIds: []string{row.ID}, Statuses: []string{status},
+		AmountsMsat: []int64{int64(left.AmountMsat)}, FeesMsat: []int64{int64(left.FeeMsat)},
+	})
+	if err != nil {
+		return fmt.Errorf("note the payment that %s leaves: %w", row.ID, err)
+	}
+	if len(noted) == 0 || !left.Succeeded {
+		return nil
+	}
+	if _, err := q.CloseStray(ctx, db.CloseStrayParams{
+		State: "booked", Node: row.Node, PaymentIndex: left.Index, CreatedNs: left.CreatedNS,
+	}); err != nil {
+		return fmt.Errorf("close the payment that %s leaves: %w", row.ID, err)
+	}
+	_, err = ledger.Post(ctx, tx, []ledger.Entry{LateEntry(row.WorkspaceID, row.ID, *left)})
+
+	return err
+}
+
+// LateEntry books what the node paid for a withdrawal that is void.
+func LateEntry(workspaceID, withdrawalID string, paid LeftPayment) ledger.Entry {
+	return ledger.Entry{
+		WorkspaceID: workspaceID, Kind: ledger.KindLatePayment,
+		Ref:   fmt.Sprintf("%s/%d/%d", withdrawalID, paid.Index, paid.CreatedNS),
+		Debit: ledger.OperatorLoss, Credit: ledger.LightningClearing, AmountMsat: paid.AmountMsat + paid.FeeMsat,
+	}
 }
 
 // unclaim gives a charge back that a book transfer had claimed.

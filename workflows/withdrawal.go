@@ -148,6 +148,10 @@ func (r *withdrawalRun) end(ctx workflow.Context) (done bool, err error) {
 	if r.state.ChargeID != "" {
 		// Without a run of the charge the sweeper finds what is left of it.
 		_ = workflow.SignalExternalWorkflow(ctx, chargeIDPrefix+r.state.ChargeID, "", SignalNudge, nil).Get(ctx, nil)
+		if r.state == nil {
+			// An update that came meanwhile failed: the row is looked at.
+			return false, nil
+		}
 		r.state.ChargeID = ""
 	}
 	if len(r.state.Deliveries) > 0 {

@@ -228,6 +228,32 @@ func TestWithdrawalTellsTheCharge(t *testing.T) {
 	p.env.AssertExpectations(t)
 }
 
+// A POST that is repeated while the charge is told, and whose activity fails,
+// leaves nothing to go on from: the row is looked at.
+func TestWithdrawalHeldWhileTellingTheCharge(t *testing.T) {
+	t.Parallel()
+	over := workflows.WithdrawalState{
+		Status: payments.WithdrawalSucceeded, PaymentHash: "00", ChargeID: "ch_1", Deliveries: []string{"dlv_1"},
+	}
+	told := over
+	told.ChargeID = ""
+	p := newPayout(t, over,
+		temporal.NewNonRetryableApplicationError("late", workflows.ErrTypeOutcomeUnknown, nil), told)
+	p.env.OnSignalExternalWorkflow("default-test-namespace", "charge/ch_1", "", workflows.SignalNudge, nil).
+		Return(nil).After(time.Second).Once()
+	p.env.RegisterDelayedCallback(func() {
+		p.env.UpdateWorkflow(workflows.UpdateHold, "1", &testsuite.TestUpdateCallback{
+			OnAccept: func() {}, OnReject: func(err error) { require.NoError(t, err) }, OnComplete: func(any, error) {},
+		}, workflows.HoldWithdrawal{WithdrawalID: withdrawalID, StartBy: p.env.Now().Add(10 * time.Second)})
+	}, 500*time.Millisecond)
+	p.run(t)
+	require.NoError(t, p.env.GetWorkflowError())
+	require.Equal(t, []string{
+		workflows.ActivityLookAtWithdrawal, workflows.ActivityHoldWithdrawal, workflows.ActivityLookAtWithdrawal,
+		workflows.ActivityAttemptDelivery,
+	}, p.done)
+}
+
 // What a run waits for is told in words.
 func TestWithdrawalDescribesItself(t *testing.T) {
 	t.Parallel()

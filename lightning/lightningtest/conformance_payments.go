@@ -261,7 +261,7 @@ func testHTLCs(t *testing.T, s Subject) {
 	require.Eventually(t, func() bool {
 		htlcs, err := s.Node.HTLCsOf(t.Context(), unknown)
 
-		return err == nil && htlcs == lightning.HTLCs{Certain: true}
+		return err == nil && htlcs.Certain && !htlcs.Found
 	}, patience, 20*time.Millisecond, "its channels are active again some time after a restart")
 	up, err := s.Node.ComingUp(t.Context())
 	require.NoError(t, err)
@@ -400,4 +400,9 @@ func testSteady(t *testing.T, s Subject) {
 	require.NoError(t, s.Restart(t.Context()))
 	require.Eventually(t, func() bool { return s.Node.Ready(t.Context()) == nil }, patience, 50*time.Millisecond)
 	require.Less(t, s.Node.SteadyFor(), time.Since(began))
+	require.Eventually(t, func() bool {
+		htlcs, err := s.Node.HTLCsOf(t.Context(), preimage(t).Hash())
+
+		return err == nil && htlcs.Up > 0 && htlcs.Up < time.Since(began)
+	}, patience, 50*time.Millisecond, "it tells for how long it has run")
 }

@@ -65,6 +65,8 @@ type Node struct {
 	fee      payments.Msat
 	estimate *estimate
 	steady   time.Duration
+	// started is when the node was: a year ago until SetUp or a restart.
+	started time.Time
 	// inactive says that a channel is: see SetChannelsActive.
 	inactive bool
 }
@@ -85,7 +87,7 @@ func New(name string) *Node {
 		payments: map[lightning.Hash]*payment{}, preimages: map[lightning.Hash]lightning.Preimage{},
 		scripts: map[lightning.Hash][]Outcome{}, initiations: map[lightning.Hash]int{},
 		links: map[string]*Node{}, paymentStreams: map[*paymentStream]struct{}{},
-		broken: make(chan struct{}), steady: DefaultSteady,
+		broken: make(chan struct{}), steady: DefaultSteady, started: time.Now().AddDate(-1, 0, 0),
 	}
 }
 

@@ -17,13 +17,15 @@ import (
 )
 
 // Outcome is what becomes of one payment. Make it with Succeed, Fail, Hold,
-// Stick or Phantom.
+// Stick, Phantom or Unrecorded.
 type Outcome struct {
 	fee     payments.Msat
 	reason  lightning.FailureReason
 	held    bool
 	stuck   bool
 	phantom bool
+	// unrecorded is paid, and says so when the node is started again.
+	unrecorded bool
 }
 
 // Succeed pays at once for a fee. A fee above the request's limit makes the
@@ -46,6 +48,13 @@ func Stick() Outcome { return Outcome{stuck: true} }
 // lnd that was killed between its record of the attempt and the channel's; or
 // until SettlePayment or FailPayment.
 func Phantom() Outcome { return Outcome{held: true, phantom: true} }
+
+// Unrecorded is what looks as Phantom does and has been paid: the channel has
+// settled the HTLC, and lnd failed to write that into its record. Its next start
+// does.
+func Unrecorded(fee payments.Msat) Outcome {
+	return Outcome{fee: fee, held: true, phantom: true, unrecorded: true}
+}
 
 // SetChannelsActive says whether all channels are active. While they are not,
 // HTLCsOf is not certain of what it does not find, and a node that has not been
@@ -112,6 +121,14 @@ func (n *Node) SetSteady(steady time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.steady = steady
+}
+
+// SetUp says for how long the node has run by now. A restart or a Restore starts
+// it anew.
+func (n *Node) SetUp(up time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.started = time.Now().Add(-up)
 }
 
 // Link lets payments of this node reach another node's invoices.

@@ -24,6 +24,8 @@ type payment struct {
 	fee payments.Msat
 	// phantom says that no channel has its HTLC.
 	phantom bool
+	// unrecorded says that it succeeds with the next start.
+	unrecorded bool
 	// changed is closed and replaced at each change.
 	changed chan struct{}
 }
@@ -103,7 +105,7 @@ func (n *Node) begin(sent *payment, outcome Outcome, feeLimit payments.Msat) {
 
 		return
 	}
-	sent.phantom = outcome.phantom
+	sent.phantom, sent.unrecorded = outcome.phantom, outcome.unrecorded
 	sent.fee, sent.Attempts, sent.Pending, sent.ExpiryHeight = outcome.fee, 1, 1, HoldExpiryHeight
 	n.tell(sent)
 	switch {
@@ -174,8 +176,10 @@ func (n *Node) finish(p *payment, preimage lightning.Preimage, reason lightning.
 	if p.final() {
 		return
 	}
+	out := p.Pending
 	p.Pending, p.ExpiryHeight = 0, 0
 	if reason == "" {
+		p.Settled += out
 		p.State, p.Preimage, p.FeeMsat = lightning.PaymentSucceeded, preimage, p.fee
 	} else {
 		p.State, p.Reason = lightning.PaymentFailed, reason
@@ -226,6 +230,7 @@ func (n *Node) HTLCsOf(ctx context.Context, hash lightning.Hash) (htlcs lightnin
 		default:
 			htlcs.Certain = true
 		}
+		htlcs.Up = time.Since(n.started).Truncate(time.Second)
 
 		return nil
 	})

@@ -217,7 +217,13 @@ func TestPhantom(t *testing.T) {
 	require.Equal(t, 1, found.Pending)
 	htlcs, err := node.HTLCsOf(t.Context(), preimage.Hash())
 	require.NoError(t, err)
-	require.Equal(t, lightning.HTLCs{Certain: true}, htlcs)
+	require.True(t, htlcs.Certain)
+	require.False(t, htlcs.Found)
+	require.Less(t, htlcs.Up, time.Minute, "it was restarted")
+	node.SetUp(time.Hour)
+	htlcs, err = node.HTLCsOf(t.Context(), preimage.Hash())
+	require.NoError(t, err)
+	require.Equal(t, time.Hour, htlcs.Up)
 	node.SetChannelsActive(false)
 	htlcs, err = node.HTLCsOf(t.Context(), preimage.Hash())
 	require.NoError(t, err)
@@ -225,6 +231,28 @@ func TestPhantom(t *testing.T) {
 	require.NotEmpty(t, htlcs.Why)
 	node.SetChannelsActive(true)
 	require.NoError(t, node.SettlePayment(preimage.Hash()))
+}
+
+// Paid, and lnd says so when it is started again.
+func TestUnrecorded(t *testing.T) {
+	t.Parallel()
+	node := lightningtest.New("fake")
+	bolt11, preimage := node.OutsideInvoice(5000, time.Hour, lightningtest.ThatWill(lightningtest.Unrecorded(3)))
+	_, err := send(t, node, bolt11)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	node.Restore(node.Snapshot())
+	htlcs, err := node.HTLCsOf(t.Context(), preimage.Hash())
+	require.NoError(t, err)
+	require.False(t, htlcs.Found)
+	found, err := node.TrackPayment(t.Context(), preimage.Hash())
+	require.NoError(t, err)
+	require.Equal(t, lightning.PaymentInFlight, found.State)
+	node.Restart()
+	found, err = node.TrackPayment(t.Context(), preimage.Hash())
+	require.NoError(t, err)
+	require.Equal(t, lightning.PaymentSucceeded, found.State)
+	require.Equal(t, preimage, found.Preimage)
+	require.EqualValues(t, 3, found.FeeMsat)
 }
 
 func TestRestoreForgetsPayments(t *testing.T) {

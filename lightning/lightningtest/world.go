@@ -139,9 +139,10 @@ func (n *Node) Restore(past Snapshot) {
 	n.payments = map[lightning.Hash]*payment{}
 	for hash, known := range past.payments {
 		n.payments[hash] = &payment{
-			Payment: known.Payment, to: known.to, fee: known.fee, phantom: known.phantom, changed: make(chan struct{}),
+			Payment: known.Payment, to: known.to, fee: known.fee, phantom: known.phantom, unrecorded: known.unrecorded,
+			changed: make(chan struct{}),
 		}
 	}
-	n.steady = 0
+	n.steady, n.started = 0, time.Now()
 	n.breakStreams(ErrLost)
 }

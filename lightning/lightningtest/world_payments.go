@@ -2,6 +2,7 @@ package lightningtest
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/payments"
@@ -119,12 +120,16 @@ func (n *Node) ReleaseSends() int {
 }
 
 // Restart is an lnd that ends and starts again: streams break, SteadyFor is 0,
-// and payments in flight without an HTLC fail for want of a route.
+// payments in flight without an HTLC fail for want of a route, and results that
+// were not recorded are.
 func (n *Node) Restart() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.steady = 0
+	n.steady, n.started = 0, time.Now()
 	for _, p := range n.payments {
+		if p.unrecorded {
+			n.finish(p, n.preimages[p.PaymentHash], "")
+		}
 		if p.State == lightning.PaymentInFlight && p.Pending == 0 {
 			n.finish(p, lightning.Preimage{}, lightning.ReasonNoRoute)
 		}

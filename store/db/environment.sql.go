@@ -10,6 +10,20 @@ import (
 	"time"
 )
 
+const databaseIncarnation = `-- name: DatabaseIncarnation :one
+SELECT (extract(epoch FROM pg_postmaster_start_time())::text || '/' || d.oid::text)::text AS incarnation
+FROM pg_catalog.pg_database d WHERE d.datname = current_database()
+`
+
+// DatabaseIncarnation changes when the server was restarted, or is another, or
+// when the database was replaced: what is there now may be older.
+func (q *Queries) DatabaseIncarnation(ctx context.Context) (string, error) {
+	row := q.db.QueryRow(ctx, databaseIncarnation)
+	var incarnation string
+	err := row.Scan(&incarnation)
+	return incarnation, err
+}
+
 const getEnvironment = `-- name: GetEnvironment :one
 SELECT name FROM environment
 `

@@ -239,6 +239,7 @@ type Withdrawal struct {
 	CreatedAt        time.Time
 	CompletedAt      *time.Time
 	NextCheckAt      *time.Time
+	AbsentSince      *time.Time
 }
 
 type WithdrawalResolution struct {

@@ -330,7 +330,7 @@ func (q *Queries) LockStrays(ctx context.Context, arg LockStraysParams) ([]LockS
 }
 
 const lockWithdrawal = `-- name: LockWithdrawal :one
-SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at FROM withdrawal WHERE id = $1 FOR UPDATE
+SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at, absent_since FROM withdrawal WHERE id = $1 FOR UPDATE
 `
 
 // LockWithdrawal holds a row as it is while a command for it is written.
@@ -371,6 +371,7 @@ func (q *Queries) LockWithdrawal(ctx context.Context, id string) (Withdrawal, er
 		&i.CreatedAt,
 		&i.CompletedAt,
 		&i.NextCheckAt,
+		&i.AbsentSince,
 	)
 	return i, err
 }
@@ -494,7 +495,7 @@ func (q *Queries) RequestNodeThaw(ctx context.Context, name string) (int64, erro
 }
 
 const stuckWithdrawals = `-- name: StuckWithdrawals :many
-SELECT w.id, w.workspace_id, w.node, w.kind, w.status, w.review_reason, w.payment_hash, w.destination, w.bolt11, w.amountless, w.charge_id, w.amount_msat, w.max_fee_msat, w.fee_msat, w.preimage, w.failure_code, w.description, w.metadata, w.external_id, w.invoice_expires_at, w.sends, w.sent_at, w.payment_index, w.htlc_attempts, w.htlc_expiry_height, w.checked_at, w.no_htlcs_since, w.finding, w.finding_at, w.finding_sends, w.created_at, w.completed_at, w.next_check_at, extract(epoch FROM now() - w.created_at)::bigint AS age_s,
+SELECT w.id, w.workspace_id, w.node, w.kind, w.status, w.review_reason, w.payment_hash, w.destination, w.bolt11, w.amountless, w.charge_id, w.amount_msat, w.max_fee_msat, w.fee_msat, w.preimage, w.failure_code, w.description, w.metadata, w.external_id, w.invoice_expires_at, w.sends, w.sent_at, w.payment_index, w.htlc_attempts, w.htlc_expiry_height, w.checked_at, w.no_htlcs_since, w.finding, w.finding_at, w.finding_sends, w.created_at, w.completed_at, w.next_check_at, w.absent_since, extract(epoch FROM now() - w.created_at)::bigint AS age_s,
     EXISTS (SELECT FROM withdrawal_resolution r WHERE r.withdrawal_id = w.id AND r.outcome IS NULL) AS to_resolve,
     coalesce(payouts_frozen(w.workspace_id, w.node), '')::text AS frozen
 FROM withdrawal w
@@ -561,6 +562,7 @@ func (q *Queries) StuckWithdrawals(ctx context.Context, arg StuckWithdrawalsPara
 			&i.Withdrawal.CreatedAt,
 			&i.Withdrawal.CompletedAt,
 			&i.Withdrawal.NextCheckAt,
+			&i.Withdrawal.AbsentSince,
 			&i.AgeS,
 			&i.ToResolve,
 			&i.Frozen,

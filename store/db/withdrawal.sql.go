@@ -14,11 +14,12 @@ import (
 const addSend = `-- name: AddSend :one
 WITH licensed AS (
     UPDATE withdrawal w SET status = 'sending', sends = w.sends + 1, sent_at = coalesce(w.sent_at, now()),
-        finding = NULL, finding_at = NULL, finding_sends = NULL, next_check_at = now() + interval '60 seconds'
+        finding = NULL, finding_at = NULL, finding_sends = NULL, absent_since = NULL,
+        next_check_at = now() + interval '60 seconds'
     WHERE w.id = $1 AND w.kind = 'lightning' AND w.status IN ('held', 'sending', 'following')
         AND w.sends = $2 AND w.review_reason IS NULL AND w.invoice_expires_at > now()
         AND payouts_frozen(w.workspace_id, w.node) IS NULL
-    RETURNING w.id, w.workspace_id, w.node, w.kind, w.status, w.review_reason, w.payment_hash, w.destination, w.bolt11, w.amountless, w.charge_id, w.amount_msat, w.max_fee_msat, w.fee_msat, w.preimage, w.failure_code, w.description, w.metadata, w.external_id, w.invoice_expires_at, w.sends, w.sent_at, w.payment_index, w.htlc_attempts, w.htlc_expiry_height, w.checked_at, w.no_htlcs_since, w.finding, w.finding_at, w.finding_sends, w.created_at, w.completed_at, w.next_check_at
+    RETURNING w.id, w.workspace_id, w.node, w.kind, w.status, w.review_reason, w.payment_hash, w.destination, w.bolt11, w.amountless, w.charge_id, w.amount_msat, w.max_fee_msat, w.fee_msat, w.preimage, w.failure_code, w.description, w.metadata, w.external_id, w.invoice_expires_at, w.sends, w.sent_at, w.payment_index, w.htlc_attempts, w.htlc_expiry_height, w.checked_at, w.no_htlcs_since, w.finding, w.finding_at, w.finding_sends, w.created_at, w.completed_at, w.next_check_at, w.absent_since
 ), sent AS (
     INSERT INTO withdrawal_send (withdrawal_id, number, deadline, predecessor_index, predecessor_created_ns)
     SELECT l.id, l.sends, now() + make_interval(secs => $3::float8),
@@ -220,7 +221,7 @@ WHERE w.id = $4 AND w.status IN ('held', 'sending', 'following') AND w.sends = $
     AND (w.review_reason IS NULL OR $6::boolean)
     AND NOT EXISTS (SELECT FROM node n WHERE n.name = w.node AND n.regressed_at IS NOT NULL)
     AND (NOT $7::boolean OR payouts_frozen(w.workspace_id, w.node) IS NULL)
-RETURNING id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at
+RETURNING id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at, absent_since
 `
 
 type FailWithdrawalParams struct {
@@ -281,6 +282,7 @@ func (q *Queries) FailWithdrawal(ctx context.Context, arg FailWithdrawalParams) 
 		&i.CreatedAt,
 		&i.CompletedAt,
 		&i.NextCheckAt,
+		&i.AbsentSince,
 	)
 	return i, err
 }
@@ -367,7 +369,7 @@ func (q *Queries) FollowedWithdrawals(ctx context.Context, arg FollowedWithdrawa
 }
 
 const getWithdrawal = `-- name: GetWithdrawal :one
-SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at FROM withdrawal WHERE id = $1
+SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at, absent_since FROM withdrawal WHERE id = $1
 `
 
 func (q *Queries) GetWithdrawal(ctx context.Context, id string) (Withdrawal, error) {
@@ -407,6 +409,7 @@ func (q *Queries) GetWithdrawal(ctx context.Context, id string) (Withdrawal, err
 		&i.CreatedAt,
 		&i.CompletedAt,
 		&i.NextCheckAt,
+		&i.AbsentSince,
 	)
 	return i, err
 }
@@ -434,7 +437,7 @@ VALUES ($1, $2, $3, $4, 'held', $5, $6, $7, $8,
     $9, $10, $11, $12, $13, $14,
     $15, now() + interval '60 seconds')
 ON CONFLICT (payment_hash) WHERE status <> 'failed' DO NOTHING
-RETURNING id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at
+RETURNING id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at, absent_since
 `
 
 type InsertWithdrawalParams struct {
@@ -509,6 +512,7 @@ func (q *Queries) InsertWithdrawal(ctx context.Context, arg InsertWithdrawalPara
 		&i.CreatedAt,
 		&i.CompletedAt,
 		&i.NextCheckAt,
+		&i.AbsentSince,
 	)
 	return i, err
 }
@@ -684,7 +688,7 @@ func (q *Queries) LiveHashes(ctx context.Context, paymentHashes [][]byte) ([]Liv
 }
 
 const lookAtWithdrawal = `-- name: LookAtWithdrawal :one
-SELECT w.id, w.workspace_id, w.node, w.kind, w.status, w.review_reason, w.payment_hash, w.destination, w.bolt11, w.amountless, w.charge_id, w.amount_msat, w.max_fee_msat, w.fee_msat, w.preimage, w.failure_code, w.description, w.metadata, w.external_id, w.invoice_expires_at, w.sends, w.sent_at, w.payment_index, w.htlc_attempts, w.htlc_expiry_height, w.checked_at, w.no_htlcs_since, w.finding, w.finding_at, w.finding_sends, w.created_at, w.completed_at, w.next_check_at, (w.invoice_expires_at <= now())::boolean AS expired,
+SELECT w.id, w.workspace_id, w.node, w.kind, w.status, w.review_reason, w.payment_hash, w.destination, w.bolt11, w.amountless, w.charge_id, w.amount_msat, w.max_fee_msat, w.fee_msat, w.preimage, w.failure_code, w.description, w.metadata, w.external_id, w.invoice_expires_at, w.sends, w.sent_at, w.payment_index, w.htlc_attempts, w.htlc_expiry_height, w.checked_at, w.no_htlcs_since, w.finding, w.finding_at, w.finding_sends, w.created_at, w.completed_at, w.next_check_at, w.absent_since, (w.invoice_expires_at <= now())::boolean AS expired,
     coalesce((extract(epoch FROM now() - w.sent_at) * 1000)::bigint, 0)::bigint AS sent_ms_ago,
     EXISTS (SELECT FROM withdrawal_resolution r WHERE r.withdrawal_id = w.id AND r.outcome IS NULL) AS to_resolve,
     (payouts_frozen(w.workspace_id, w.node) IS NOT NULL)::boolean AS frozen,
@@ -694,6 +698,7 @@ SELECT w.id, w.workspace_id, w.node, w.kind, w.status, w.review_reason, w.paymen
     coalesce((extract(epoch FROM now() - l.started_at) * 1000)::bigint, 0)::bigint AS last_sent_ms_ago,
     coalesce((extract(epoch FROM now() - w.finding_at) * 1000)::bigint, 0)::bigint AS found_ms_ago,
     coalesce((extract(epoch FROM now() - w.no_htlcs_since) * 1000)::bigint, 0)::bigint AS no_htlcs_ms,
+    coalesce((extract(epoch FROM now() - w.absent_since) * 1000)::bigint, 0)::bigint AS absent_ms,
     (w.sends > 0 AND NOT EXISTS (SELECT FROM withdrawal_send x WHERE x.withdrawal_id = w.id
         AND x.outcome IS DISTINCT FROM 'refused'))::boolean AS all_refused
 FROM withdrawal w
@@ -714,6 +719,7 @@ type LookAtWithdrawalRow struct {
 	LastSentMsAgo        int64
 	FoundMsAgo           int64
 	NoHtlcsMs            int64
+	AbsentMs             int64
 	AllRefused           bool
 }
 
@@ -755,6 +761,7 @@ func (q *Queries) LookAtWithdrawal(ctx context.Context, id string) (LookAtWithdr
 		&i.Withdrawal.CreatedAt,
 		&i.Withdrawal.CompletedAt,
 		&i.Withdrawal.NextCheckAt,
+		&i.Withdrawal.AbsentSince,
 		&i.Expired,
 		&i.SentMsAgo,
 		&i.ToResolve,
@@ -765,9 +772,29 @@ func (q *Queries) LookAtWithdrawal(ctx context.Context, id string) (LookAtWithdr
 		&i.LastSentMsAgo,
 		&i.FoundMsAgo,
 		&i.NoHtlcsMs,
+		&i.AbsentMs,
 		&i.AllRefused,
 	)
 	return i, err
+}
+
+const noteAbsence = `-- name: NoteAbsence :exec
+UPDATE withdrawal w SET absent_since = CASE WHEN $1::boolean THEN coalesce(w.absent_since, now()) END
+WHERE w.id = $2 AND w.status IN ('held', 'sending', 'following') AND w.sends = $3
+    AND $1::boolean IS DISTINCT FROM (w.absent_since IS NOT NULL)
+`
+
+type NoteAbsenceParams struct {
+	Absent bool
+	ID     string
+	Sends  int32
+}
+
+// NoteAbsence notes what the channels say of the HTLC when a command asks; under
+// review too.
+func (q *Queries) NoteAbsence(ctx context.Context, arg NoteAbsenceParams) error {
+	_, err := q.db.Exec(ctx, noteAbsence, arg.Absent, arg.ID, arg.Sends)
+	return err
 }
 
 const noteFinding = `-- name: NoteFinding :exec
@@ -806,15 +833,17 @@ UPDATE withdrawal w SET
     htlc_attempts = greatest(w.htlc_attempts, $3::int),
     htlc_expiry_height = $4::bigint,
     no_htlcs_since = CASE WHEN $5::boolean THEN coalesce(w.no_htlcs_since, now()) END,
-    finding = $6::text,
+    -- What is not known today does not undo what was.
+    absent_since = CASE WHEN $6::boolean THEN coalesce(w.absent_since, now()) WHEN $7::boolean THEN w.absent_since END,
+    finding = $8::text,
     -- A first reading that still holds keeps its time: who looks often must
     -- come to an end too.
-    finding_at = CASE WHEN $6::text IS NULL THEN NULL
-        WHEN $7::boolean AND w.finding = $6::text AND w.finding_sends = w.sends THEN w.finding_at
+    finding_at = CASE WHEN $8::text IS NULL THEN NULL
+        WHEN $9::boolean AND w.finding = $8::text AND w.finding_sends = w.sends THEN w.finding_at
         ELSE now() END,
-    finding_sends = CASE WHEN $6::text IS NULL THEN NULL ELSE w.sends END,
-    next_check_at = now() + make_interval(secs => $8::float8)
-WHERE w.id = $9 AND w.status IN ('held', 'sending', 'following') AND w.review_reason IS NULL AND w.sends = $10
+    finding_sends = CASE WHEN $8::text IS NULL THEN NULL ELSE w.sends END,
+    next_check_at = now() + make_interval(secs => $10::float8)
+WHERE w.id = $11 AND w.status IN ('held', 'sending', 'following') AND w.review_reason IS NULL AND w.sends = $12
 `
 
 type NoteProgressParams struct {
@@ -823,6 +852,8 @@ type NoteProgressParams struct {
 	HtlcAttempts     int32
 	HtlcExpiryHeight int64
 	NoHtlcs          bool
+	Absent           bool
+	KeepAbsent       bool
 	Finding          *string
 	StillHolds       bool
 	NextInS          float64
@@ -839,6 +870,8 @@ func (q *Queries) NoteProgress(ctx context.Context, arg NoteProgressParams) erro
 		arg.HtlcAttempts,
 		arg.HtlcExpiryHeight,
 		arg.NoHtlcs,
+		arg.Absent,
+		arg.KeepAbsent,
 		arg.Finding,
 		arg.StillHolds,
 		arg.NextInS,
@@ -970,7 +1003,7 @@ UPDATE withdrawal w SET status = 'succeeded', preimage = $1::bytea, fee_msat = $
     completed_at = now(), next_check_at = NULL, review_reason = NULL,
     finding = NULL, finding_at = NULL, finding_sends = NULL
 WHERE w.id = $5 AND w.status IN ('held', 'sending', 'following') AND (w.review_reason IS NULL OR $6::boolean)
-RETURNING id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at
+RETURNING id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at, absent_since
 `
 
 type SucceedWithdrawalParams struct {
@@ -1028,6 +1061,7 @@ func (q *Queries) SucceedWithdrawal(ctx context.Context, arg SucceedWithdrawalPa
 		&i.CreatedAt,
 		&i.CompletedAt,
 		&i.NextCheckAt,
+		&i.AbsentSince,
 	)
 	return i, err
 }

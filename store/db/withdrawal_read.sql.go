@@ -88,7 +88,7 @@ func (q *Queries) ReadNodes(ctx context.Context) ([]ReadNodesRow, error) {
 }
 
 const readWithdrawal = `-- name: ReadWithdrawal :one
-SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at FROM withdrawal WHERE id = $1 AND workspace_id = $2
+SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at, absent_since FROM withdrawal WHERE id = $1 AND workspace_id = $2
 `
 
 type ReadWithdrawalParams struct {
@@ -133,12 +133,13 @@ func (q *Queries) ReadWithdrawal(ctx context.Context, arg ReadWithdrawalParams) 
 		&i.CreatedAt,
 		&i.CompletedAt,
 		&i.NextCheckAt,
+		&i.AbsentSince,
 	)
 	return i, err
 }
 
 const readWithdrawalPage = `-- name: ReadWithdrawalPage :many
-SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at FROM withdrawal
+SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at, absent_since FROM withdrawal
 WHERE workspace_id = $1 AND id < $2
   AND created_at > $3 AND created_at < $4
 ORDER BY id DESC LIMIT $5
@@ -201,6 +202,7 @@ func (q *Queries) ReadWithdrawalPage(ctx context.Context, arg ReadWithdrawalPage
 			&i.CreatedAt,
 			&i.CompletedAt,
 			&i.NextCheckAt,
+			&i.AbsentSince,
 		); err != nil {
 			return nil, err
 		}
@@ -213,7 +215,7 @@ func (q *Queries) ReadWithdrawalPage(ctx context.Context, arg ReadWithdrawalPage
 }
 
 const readWithdrawalPageByExternalID = `-- name: ReadWithdrawalPageByExternalID :many
-SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at FROM withdrawal
+SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at, absent_since FROM withdrawal
 WHERE workspace_id = $1 AND external_id = $2::text AND id < $3
   AND (cardinality($4::text[]) = 0 OR status = ANY($4::text[]))
   AND created_at > $5 AND created_at < $6
@@ -282,6 +284,7 @@ func (q *Queries) ReadWithdrawalPageByExternalID(ctx context.Context, arg ReadWi
 			&i.CreatedAt,
 			&i.CompletedAt,
 			&i.NextCheckAt,
+			&i.AbsentSince,
 		); err != nil {
 			return nil, err
 		}
@@ -294,7 +297,7 @@ func (q *Queries) ReadWithdrawalPageByExternalID(ctx context.Context, arg ReadWi
 }
 
 const readWithdrawalPageByStatus = `-- name: ReadWithdrawalPageByStatus :many
-SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at FROM withdrawal
+SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at, absent_since FROM withdrawal
 WHERE workspace_id = $1 AND status = ANY($2::text[]) AND id < $3
   AND created_at > $4 AND created_at < $5
 ORDER BY id DESC LIMIT $6
@@ -359,6 +362,7 @@ func (q *Queries) ReadWithdrawalPageByStatus(ctx context.Context, arg ReadWithdr
 			&i.CreatedAt,
 			&i.CompletedAt,
 			&i.NextCheckAt,
+			&i.AbsentSince,
 		); err != nil {
 			return nil, err
 		}
@@ -371,7 +375,7 @@ func (q *Queries) ReadWithdrawalPageByStatus(ctx context.Context, arg ReadWithdr
 }
 
 const readWithdrawalPageOpen = `-- name: ReadWithdrawalPageOpen :many
-SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at FROM withdrawal
+SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at, absent_since FROM withdrawal
 WHERE workspace_id = $1 AND status IN ('held', 'sending', 'following')
   AND status = ANY($2::text[]) AND id < $3
   AND created_at > $4 AND created_at < $5
@@ -438,6 +442,7 @@ func (q *Queries) ReadWithdrawalPageOpen(ctx context.Context, arg ReadWithdrawal
 			&i.CreatedAt,
 			&i.CompletedAt,
 			&i.NextCheckAt,
+			&i.AbsentSince,
 		); err != nil {
 			return nil, err
 		}

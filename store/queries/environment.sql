@@ -17,6 +17,12 @@ UPDATE node SET network = @network::text WHERE name = @name AND network IS DISTI
 -- name: GetNode :one
 SELECT *, now()::timestamptz AS now FROM node WHERE name = @name;
 
+-- DatabaseIncarnation changes when the server was restarted, or is another, or
+-- when the database was replaced: what is there now may be older.
+-- name: DatabaseIncarnation :one
+SELECT (extract(epoch FROM pg_postmaster_start_time())::text || '/' || d.oid::text)::text AS incarnation
+FROM pg_catalog.pg_database d WHERE d.datname = current_database();
+
 -- The keys without which an opening could not be resumed.
 -- name: OpenChargeKeys :many
 SELECT DISTINCT key_id FROM charge WHERE status IN ('creating', 'pending');

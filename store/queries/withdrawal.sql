@@ -71,6 +71,7 @@ SELECT sqlc.embed(w), (w.invoice_expires_at <= now())::boolean AS expired,
     coalesce((extract(epoch FROM now() - l.started_at) * 1000)::bigint, 0)::bigint AS last_sent_ms_ago,
     coalesce((extract(epoch FROM now() - w.finding_at) * 1000)::bigint, 0)::bigint AS found_ms_ago,
     coalesce((extract(epoch FROM now() - w.no_htlcs_since) * 1000)::bigint, 0)::bigint AS no_htlcs_ms,
+    coalesce((extract(epoch FROM now() - w.absent_since) * 1000)::bigint, 0)::bigint AS absent_ms,
     (w.sends > 0 AND NOT EXISTS (SELECT FROM withdrawal_send x WHERE x.withdrawal_id = w.id
         AND x.outcome IS DISTINCT FROM 'refused'))::boolean AS all_refused
 FROM withdrawal w
@@ -85,7 +86,8 @@ WHERE w.id = @id;
 -- name: AddSend :one
 WITH licensed AS (
     UPDATE withdrawal w SET status = 'sending', sends = w.sends + 1, sent_at = coalesce(w.sent_at, now()),
-        finding = NULL, finding_at = NULL, finding_sends = NULL, next_check_at = now() + interval '60 seconds'
+        finding = NULL, finding_at = NULL, finding_sends = NULL, absent_since = NULL,
+        next_check_at = now() + interval '60 seconds'
     WHERE w.id = @id AND w.kind = 'lightning' AND w.status IN ('held', 'sending', 'following')
         AND w.sends = @sends AND w.review_reason IS NULL AND w.invoice_expires_at > now()
         AND payouts_frozen(w.workspace_id, w.node) IS NULL
@@ -119,6 +121,8 @@ UPDATE withdrawal w SET
     htlc_attempts = greatest(w.htlc_attempts, @htlc_attempts::int),
     htlc_expiry_height = @htlc_expiry_height::bigint,
     no_htlcs_since = CASE WHEN @no_htlcs::boolean THEN coalesce(w.no_htlcs_since, now()) END,
+    -- What is not known today does not undo what was.
+    absent_since = CASE WHEN @absent::boolean THEN coalesce(w.absent_since, now()) WHEN @keep_absent::boolean THEN w.absent_since END,
     finding = sqlc.narg(finding)::text,
     -- A first reading that still holds keeps its time: who looks often must
     -- come to an end too.
@@ -136,6 +140,13 @@ UPDATE withdrawal w SET finding = @finding::text, finding_sends = w.sends,
     finding_at = CASE WHEN @still_holds::boolean THEN coalesce(w.finding_at, now()) ELSE now() END,
     next_check_at = CASE WHEN w.review_reason IS NULL THEN now() + make_interval(secs => @next_in_s::float8) END
 WHERE w.id = @id AND w.status IN ('held', 'sending', 'following') AND w.sends = @sends;
+
+-- NoteAbsence notes what the channels say of the HTLC when a command asks; under
+-- review too.
+-- name: NoteAbsence :exec
+UPDATE withdrawal w SET absent_since = CASE WHEN @absent::boolean THEN coalesce(w.absent_since, now()) END
+WHERE w.id = @id AND w.status IN ('held', 'sending', 'following') AND w.sends = @sends
+    AND @absent::boolean IS DISTINCT FROM (w.absent_since IS NOT NULL);
 
 -- PostponeWithdrawal only says when somebody looks again.
 -- name: PostponeWithdrawal :exec
