@@ -56,8 +56,8 @@ type reading struct {
 	// checked says that the node answered; noHTLCs that it said in flight, with
 	// none.
 	checked, noHTLCs bool
-	// absence is what the channels say of its HTLC; no reading clears what an
-	// earlier one has found.
+	// absence is what the channels say of its HTLC: since when they certainly have
+	// none is kept while nobody is sure.
 	absence absence
 	// finding is the first of two equal readings; "" forgets the last one.
 	// stillHolds says that it was made before and keeps its time.

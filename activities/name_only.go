@@ -150,8 +150,9 @@ func notStartedSince(look db.LookAtWithdrawalRow, up time.Duration) string {
 
 // voidInNameOnly voids a payment that the node will call in flight for ever,
 // once two readings of one command, 15 s apart, have found its HTLC on no
-// channel, in a life of lnd that began after it was gone; the first one leaves the command open. Never without a command: lnd
-// keeps the record, and if it is ever paid that is the operator's loss.
+// channel, in a life of lnd that began after it was gone; the first one leaves
+// the command open. Never without a command: lnd keeps the record, and if it is
+// ever paid that is the operator's loss.
 func (a *Withdrawals) voidInNameOnly(ctx context.Context, look db.LookAtWithdrawalRow, command db.WithdrawalResolution,
 	payment lightning.Payment, void store.VoidWithdrawal,
 ) (workflows.WithdrawalState, error) {
