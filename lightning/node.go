@@ -189,13 +189,8 @@ type RouteRequest struct {
 	CLTVLimit  uint32
 }
 
-// Node is one lnd node. Every method honours its context's deadline and has
-// one of its own; all are safe for concurrent use.
-type Node interface {
-	// Name is the configured name, the value of charge.node.
-	Name() string
-	// Pubkey is the identity key in lowercase hex, pinned at connect.
-	Pubkey() string
+// Invoices is what is paid to a node.
+type Invoices interface {
 	// AddInvoice creates an invoice for a preimage that the caller chose, so
 	// that a repeat is recognised by hash: ErrInvoiceExists.
 	AddInvoice(ctx context.Context, invoice NewInvoice) (Invoice, error)
@@ -228,6 +223,13 @@ type Node interface {
 	// highest among its most recent invoices and may be lower than the true
 	// one, so only Add proves a regression.
 	HighestIndexes(ctx context.Context) (Indexes, error)
+	// ReceivableMsat is what the active channels could receive in all. The
+	// answer may be some seconds old.
+	ReceivableMsat(ctx context.Context) (payments.Msat, error)
+}
+
+// Payments is what a node pays.
+type Payments interface {
 	// SendPayment makes a payment and reads its stream until it is final or
 	// the context ends, which does not end the payment. A nil error means
 	// that the payment is final: succeeded or failed. Otherwise last is the
@@ -252,6 +254,18 @@ type Node interface {
 	// EstimateFee is what the cheapest route that the node knows now would
 	// cost, from its graph; nothing is sent. ErrNoRoute if there is none.
 	EstimateFee(ctx context.Context, request RouteRequest) (payments.Msat, error)
+}
+
+// Node is one lnd node. Every method honours its context's deadline and has
+// one of its own; all are safe for concurrent use.
+type Node interface {
+	Invoices
+	Payments
+
+	// Name is the configured name, the value of charge.node.
+	Name() string
+	// Pubkey is the identity key in lowercase hex, pinned at connect.
+	Pubkey() string
 	// SteadyFor is how long the node has answered without an error, a timeout
 	// or a new connection (a restart of the node breaks it); 0 unless the last
 	// call went well.
@@ -261,9 +275,6 @@ type Node interface {
 	// which is there in a moment. A node that has been steady for longer is not
 	// asked.
 	ComingUp(ctx context.Context) (bool, error)
-	// ReceivableMsat is what the active channels could receive in all. The
-	// answer may be some seconds old.
-	ReceivableMsat(ctx context.Context) (payments.Msat, error)
 	// Ready is nil when the node answers and is synced to its chain.
 	Ready(ctx context.Context) error
 	// Close ends the connection.
