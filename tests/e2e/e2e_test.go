@@ -31,6 +31,7 @@ var shared struct {
 const parallel = "4"
 
 func TestMain(m *testing.M) {
+	stack.BeVictim()
 	flag.Parse()
 	if err := flag.Set("test.parallel", parallel); err != nil {
 		panic(err)

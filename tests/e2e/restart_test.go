@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"sync"
 	"testing"
 
@@ -15,7 +16,7 @@ func TestSettledWhileTheWorkerWasAway(t *testing.T) {
 	for i := range charges {
 		charges[i] = c.charge(t, 10, "")
 	}
-	require.NoError(t, c.StopWorker())
+	c.stopWorker(t)
 	var group sync.WaitGroup
 	for _, charge := range charges {
 		group.Go(func() {
@@ -33,4 +34,12 @@ func TestSettledWhileTheWorkerWasAway(t *testing.T) {
 		require.Equal(t, "paid", c.await(t, text(charge, "id"))["status"])
 	}
 	c.requireBooks(t, 60_000, len(charges))
+}
+
+// stopWorker stops it in good order. Whatever becomes of the test, the next one
+// has a worker.
+func (c *client) stopWorker(t *testing.T) {
+	t.Helper()
+	require.NoError(t, c.StopWorker())
+	t.Cleanup(func() { require.NoError(t, c.StartWorker(context.WithoutCancel(t.Context()))) })
 }

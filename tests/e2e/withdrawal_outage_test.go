@@ -17,7 +17,7 @@ func TestWithdrawalsOutliveTheWorker(t *testing.T) {
 	c.fund(t, 200)
 	settled, canceled, later := c.withdrawHeld(t, 20_000), c.withdrawHeld(t, 20_000), c.withdrawHeld(t, 20_000)
 	stops := time.Now()
-	require.NoError(t, c.StopWorker())
+	c.stopWorker(t)
 	t.Logf("the worker stopped within %s", time.Since(stops))
 	c.settle(t, settled.preimage)
 	require.NoError(t, c.Net.CancelHoldInvoice(t.Context(), canceled.hash))

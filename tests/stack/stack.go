@@ -53,6 +53,7 @@ type Stack struct {
 	dir     string
 	cleanup []func()
 	worker  *running
+	hooks   hooks
 }
 
 // running is something that a context ends.
@@ -185,9 +186,12 @@ func (s *Stack) configure(ctx context.Context) error {
 	return err
 }
 
-// StartWorker starts the worker; StopWorker must have ended an earlier one.
+// StartWorker starts the worker, unless it runs.
 func (s *Stack) StartWorker(ctx context.Context) error {
-	w, err := worker.New(ctx, payments.Sandbox, s.Config.Sandbox, s.Config.Webhooks, prometheus.NewRegistry(), s.Log)
+	if s.worker != nil {
+		return nil
+	}
+	w, err := worker.New(ctx, payments.Sandbox, s.Config.Sandbox, s.Config.Webhooks, prometheus.NewRegistry(), s.Log, s.hook)
 	if err != nil {
 		return err
 	}

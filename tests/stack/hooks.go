@@ -1,0 +1,50 @@
+package stack
+
+import (
+	"context"
+	"sync"
+
+	"github.com/lntpay/lntpay/lightning"
+	"github.com/lntpay/lntpay/worker"
+)
+
+// SendHook stands between the worker and its node for the sends of one invoice:
+// it makes the call or not, and says what the worker is told.
+type SendHook func(ctx context.Context, node lightning.Node, request lightning.SendRequest) (*lightning.Payment, error)
+
+// hooks are by invoice, so that tests beside the one that hooks see nothing.
+type hooks struct {
+	mu    sync.Mutex
+	sends map[string]SendHook
+}
+
+// OnSend hooks into the sends of an invoice, before the withdrawal of it.
+func (s *Stack) OnSend(bolt11 string, hook SendHook) {
+	s.hooks.mu.Lock()
+	defer s.hooks.mu.Unlock()
+	if s.hooks.sends == nil {
+		s.hooks.sends = map[string]SendHook{}
+	}
+	s.hooks.sends[bolt11] = hook
+}
+
+// hook is worker.Option.
+func (s *Stack) hook(w *worker.Worker) { w.Node = hookedNode{Node: w.Node, hooks: &s.hooks} }
+
+type hookedNode struct {
+	lightning.Node
+
+	hooks *hooks
+}
+
+// SendPayment implements lightning.Node.
+func (n hookedNode) SendPayment(ctx context.Context, request lightning.SendRequest) (*lightning.Payment, error) {
+	n.hooks.mu.Lock()
+	hook := n.hooks.sends[request.Bolt11]
+	n.hooks.mu.Unlock()
+	if hook == nil {
+		return n.Node.SendPayment(ctx, request)
+	}
+
+	return hook(ctx, n.Node, request)
+}
