@@ -15,8 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/btcsuite/btcd/chaincfg"
-	"github.com/lightningnetwork/lnd/zpay32"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/interceptor"
@@ -24,6 +22,7 @@ import (
 	"github.com/lntpay/lntpay/config"
 	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/payments/bolt11"
 	"github.com/lntpay/lntpay/store"
 	"github.com/lntpay/lntpay/worker"
 	"github.com/lntpay/lntpay/workflows"
@@ -159,11 +158,11 @@ func BeVictim() {
 
 // serve is a worker's life.
 func serve(ctx context.Context, s sentence) error {
-	invoice, err := zpay32.Decode(s.Bolt11, &chaincfg.RegressionNetParams)
+	invoice, err := bolt11.Decode(s.Bolt11, s.Environment.Node.Network)
 	if err != nil {
 		return err
 	}
-	c := &condemned{at: s.At, bolt11: s.Bolt11, hash: *invoice.PaymentHash}
+	c := &condemned{at: s.At, bolt11: s.Bolt11, hash: invoice.PaymentHash}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	w, err := worker.New(ctx, payments.Sandbox, s.Environment, s.Webhooks, prometheus.NewRegistry(), log, c.watch)
 	if err != nil {
