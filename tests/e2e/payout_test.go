@@ -206,12 +206,10 @@ func (c *client) agrees(t *testing.T) {
 	t.Helper()
 	list, err := c.Net.MerchantPayments(t.Context())
 	require.NoError(t, err)
-	paid := map[string]*lnrpc.Payment{}
+	records := map[string]*lnrpc.Payment{}
 	for _, payment := range list {
-		if payment.Status == lnrpc.Payment_SUCCEEDED {
-			require.NotContains(t, paid, payment.PaymentHash, "paid twice")
-			paid[payment.PaymentHash] = payment
-		}
+		require.NotContains(t, records, payment.PaymentHash, "two records of one hash")
+		records[payment.PaymentHash] = payment
 	}
 	// Every payment has its withdrawal, of whatever workspace: the rows are
 	// read after the payments, and written before them.
@@ -224,30 +222,59 @@ func (c *client) agrees(t *testing.T) {
 	for _, hash := range hashes {
 		explained[hash] = true
 	}
-	for hash := range paid {
-		require.True(t, explained[hash], "the node paid %s and no withdrawal explains it", hash)
+	for hash, payment := range records {
+		if payment.Status == lnrpc.Payment_SUCCEEDED {
+			require.True(t, explained[hash], "the node paid %s and no withdrawal explains it", hash)
+		}
 	}
 	for _, withdrawal := range c.withdrawals(t) {
-		hash, id := text(withdrawal, "payment_hash"), text(withdrawal, "id")
-		payment := paid[hash]
-		var kind string
-		require.NoError(t, c.Store.Pool.QueryRow(t.Context(), "SELECT kind FROM withdrawal WHERE id = $1", id).Scan(&kind))
-		switch {
-		case withdrawal["status"] == "failed":
-			require.True(t, payment == nil || explained[hash], "%s failed, the node paid it", id)
-		case kind == "book":
-			require.Nil(t, payment, "%s was paid by the book", id)
-			require.EqualValues(t, 0, withdrawal["fee_msat"])
-		default:
-			require.NotNil(t, payment, "%s succeeded, the node did not pay it", id)
-			require.EqualValues(t, payment.ValueMsat, withdrawal["amount_msat"])
-			require.EqualValues(t, payment.FeeMsat, withdrawal["fee_msat"])
-			require.Equal(t, payment.PaymentPreimage, withdrawal["preimage"])
+		hash := text(withdrawal, "payment_hash")
+		c.agreesOn(t, withdrawal, records[hash], explained[hash])
+	}
+}
+
+// agreesOn is agrees for one withdrawal and the node's record of its hash;
+// explained says that another withdrawal of the hash has not failed.
+func (c *client) agreesOn(t *testing.T, withdrawal object, record *lnrpc.Payment, explained bool) {
+	t.Helper()
+	id := text(withdrawal, "id")
+	var kind string
+	require.NoError(t, c.Store.Pool.QueryRow(t.Context(), "SELECT kind FROM withdrawal WHERE id = $1", id).Scan(&kind))
+	switch {
+	case withdrawal["status"] == "failed":
+		// Without a record it was never sent.
+		if record != nil && !explained {
+			require.Equal(t, lnrpc.Payment_FAILED, record.Status, "%s failed, what the node has of it did not", id)
 		}
-		if withdrawal["status"] == "succeeded" {
-			requirePreimage(t, withdrawal)
+
+		return
+	case kind == "book":
+		require.Nil(t, record, "%s was paid by the book", id)
+		require.EqualValues(t, 0, withdrawal["fee_msat"])
+	default:
+		require.NotNil(t, record, "%s succeeded, the node does not know it", id)
+		require.Equal(t, lnrpc.Payment_SUCCEEDED, record.Status, id)
+		require.EqualValues(t, record.ValueMsat, withdrawal["amount_msat"])
+		require.EqualValues(t, record.FeeMsat, withdrawal["fee_msat"])
+		require.Equal(t, record.PaymentPreimage, withdrawal["preimage"])
+		requireOnce(t, record)
+	}
+	requirePreimage(t, withdrawal)
+}
+
+// requireOnce checks that the HTLCs that settled are the payment, once.
+func requireOnce(t *testing.T, record *lnrpc.Payment) {
+	t.Helper()
+	amount, fees := int64(0), int64(0)
+	for _, htlc := range record.Htlcs {
+		require.NotEqual(t, lnrpc.HTLCAttempt_IN_FLIGHT, htlc.Status, record.PaymentHash)
+		if htlc.Status == lnrpc.HTLCAttempt_SUCCEEDED {
+			amount += htlc.Route.TotalAmtMsat - htlc.Route.TotalFeesMsat
+			fees += htlc.Route.TotalFeesMsat
 		}
 	}
+	require.Equal(t, record.ValueMsat, amount, "%s was paid more than once", record.PaymentHash)
+	require.Equal(t, record.FeeMsat, fees, record.PaymentHash)
 }
 
 // requirePreimage checks the proof of payment.
