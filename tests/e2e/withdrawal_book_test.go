@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"github.com/stretchr/testify/require"
 
+	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/payments"
 )
 
@@ -68,20 +70,28 @@ func TestBookTransferToOneself(t *testing.T) {
 	c.agrees(t)
 }
 
+// The outcomes of a race for a charge.
+const (
+	byBook      = "book"
+	byPayment   = "payment, book paid_elsewhere"
+	bookRefused = "payment, book refused"
+)
+
 // An outside payer and a book transfer want the same charge: exactly one gets
 // it, and the other keeps his money.
 func TestBookTransferRacesAPayment(t *testing.T) {
 	t.Parallel()
 	payer, payee := newClient(t), newClient(t)
-	payer.fund(t, 1000)
-	const races, amount = 10, 50_000
+	payer.fund(t, 2000)
+	const races, most, amount = 10, 30, 50_000
 	outcomes := map[string]int{}
 	// The later one starts, the earlier the other wins: the delay closes in on
-	// where it is undecided.
-	delay, step := 200*time.Millisecond, 100*time.Millisecond
-	for range races {
+	// where it is undecided. Without one the book transfer wins.
+	delay, step, count := 200*time.Millisecond, 100*time.Millisecond, 0
+	for ; count < races || outcomes[byBook] == 0; count++ {
+		require.Less(t, count, most, "%v", outcomes)
 		outcome := race(t, payer, payee, delay)
-		if outcomes[outcome]++; outcome == "book" {
+		if outcomes[outcome]++; outcome == byBook {
 			delay += step
 		} else {
 			delay -= min(step, delay)
@@ -89,12 +99,39 @@ func TestBookTransferRacesAPayment(t *testing.T) {
 		step = max(step/2, 5*time.Millisecond)
 	}
 	t.Logf("%v", outcomes)
-	payer.requireBalance(t, int64(1_000_000-outcomes["book"]*amount), 0)
-	payee.requireBalance(t, races*amount, 0)
-	require.Len(t, payee.transfers(t), races)
-	require.Len(t, payee.events(t), races)
+	// That the payment comes between the claim and the cancellation is left to
+	// no chance.
+	outcomes[lateRace(t, payer, payee)]++
+	count++
+	require.Positive(t, outcomes[byPayment])
+	payer.requireBalance(t, int64(2_000_000-outcomes[byBook]*amount), 0)
+	payee.requireBalance(t, int64(count*amount), 0)
+	require.Len(t, payee.transfers(t), count)
+	require.Len(t, payee.events(t), count)
 	payer.agrees(t)
 	payee.agrees(t)
+}
+
+// lateRace is a race in which the payment arrives after the book transfer has
+// claimed the charge and before it cancels the invoice.
+func lateRace(t *testing.T, payer, payee *client) string {
+	t.Helper()
+	charge := payee.charge(t, 50, "")
+	hash, err := hashOf(text(charge, "bolt11"))
+	require.NoError(t, err)
+	var once sync.Once
+	outside := make(chan error, 1)
+	payee.OnCancel(hash, func(ctx context.Context, node lightning.Node, hash lightning.Hash) error {
+		once.Do(func() {
+			_, err := payee.Net.Pay(t.Context(), text(charge, "bolt11"), 0)
+			outside <- err
+		})
+
+		return node.CancelInvoice(ctx, hash)
+	})
+	status, answer := payer.ask(t, text(charge, "bolt11"), "")
+
+	return outcome(t, payer, payee, charge, <-outside, status, answer)
 }
 
 // race is one race, in which the book transfer starts after a delay; it tells
@@ -114,6 +151,14 @@ func race(t *testing.T, payer, payee *client, delay time.Duration) string {
 		status, answer = payer.ask(t, text(charge, "bolt11"), "")
 	})
 	group.Wait()
+
+	return outcome(t, payer, payee, charge, outside, status, answer)
+}
+
+// outcome tells how a race has ended, in which the outside payer and the book
+// transfer were told so.
+func outcome(t *testing.T, payer, payee *client, charge object, outside error, status int, answer object) string {
+	t.Helper()
 	require.Equal(t, "paid", payee.await(t, text(charge, "id"))["status"])
 	payee.requireClosed(t, text(charge, "id"))
 	state := payee.invoice(t, charge).GetState()
@@ -122,15 +167,15 @@ func race(t *testing.T, payer, payee *client, delay time.Duration) string {
 		if status != http.StatusCreated {
 			require.EqualValues(t, payments.CodeInvoiceInvalid, answer["code"], answer)
 
-			return "payment, book refused"
+			return bookRefused
 		}
 		payer.overAs(t, text(answer, "id"), 20*time.Second, payments.FailurePaidElsewhere)
 
-		return "payment, book paid_elsewhere"
+		return byPayment
 	}
 	require.Equal(t, lnrpc.Invoice_CANCELED, state, outside)
 	require.Equal(t, http.StatusCreated, status, answer)
 	payer.overAs(t, text(answer, "id"), 20*time.Second, "")
 
-	return "book"
+	return byBook
 }

@@ -12,10 +12,14 @@ import (
 // it makes the call or not, and says what the worker is told.
 type SendHook func(ctx context.Context, node lightning.Node, request lightning.SendRequest) (*lightning.Payment, error)
 
+// CancelHook is the same for the cancellations of one invoice.
+type CancelHook func(ctx context.Context, node lightning.Node, hash lightning.Hash) error
+
 // hooks are by invoice, so that tests beside the one that hooks see nothing.
 type hooks struct {
-	mu    sync.Mutex
-	sends map[string]SendHook
+	mu      sync.Mutex
+	sends   map[string]SendHook
+	cancels map[lightning.Hash]CancelHook
 }
 
 // OnSend hooks into the sends of an invoice, before the withdrawal of it.
@@ -26,6 +30,16 @@ func (s *Stack) OnSend(bolt11 string, hook SendHook) {
 		s.hooks.sends = map[string]SendHook{}
 	}
 	s.hooks.sends[bolt11] = hook
+}
+
+// OnCancel hooks into the cancellations of an invoice of the node.
+func (s *Stack) OnCancel(hash lightning.Hash, hook CancelHook) {
+	s.hooks.mu.Lock()
+	defer s.hooks.mu.Unlock()
+	if s.hooks.cancels == nil {
+		s.hooks.cancels = map[lightning.Hash]CancelHook{}
+	}
+	s.hooks.cancels[hash] = hook
 }
 
 // hook is worker.Option.
@@ -47,4 +61,16 @@ func (n hookedNode) SendPayment(ctx context.Context, request lightning.SendReque
 	}
 
 	return hook(ctx, n.Node, request)
+}
+
+// CancelInvoice implements lightning.Node.
+func (n hookedNode) CancelInvoice(ctx context.Context, hash lightning.Hash) error {
+	n.hooks.mu.Lock()
+	hook := n.hooks.cancels[hash]
+	n.hooks.mu.Unlock()
+	if hook == nil {
+		return n.Node.CancelInvoice(ctx, hash)
+	}
+
+	return hook(ctx, n.Node, hash)
 }
