@@ -20,6 +20,7 @@ type hooks struct {
 	mu      sync.Mutex
 	sends   map[string]SendHook
 	cancels map[lightning.Hash]CancelHook
+	tracks  map[lightning.Hash]func()
 }
 
 // OnSend hooks into the sends of an invoice, before the withdrawal of it.
@@ -40,6 +41,17 @@ func (s *Stack) OnCancel(hash lightning.Hash, hook CancelHook) {
 		s.hooks.cancels = map[lightning.Hash]CancelHook{}
 	}
 	s.hooks.cancels[hash] = hook
+}
+
+// OnTrack is called before the node is asked for the payment of a hash, first of
+// all by a withdrawal that is about to be sent.
+func (s *Stack) OnTrack(hash lightning.Hash, hook func()) {
+	s.hooks.mu.Lock()
+	defer s.hooks.mu.Unlock()
+	if s.hooks.tracks == nil {
+		s.hooks.tracks = map[lightning.Hash]func(){}
+	}
+	s.hooks.tracks[hash] = hook
 }
 
 // hook is worker.Option.
@@ -73,4 +85,16 @@ func (n hookedNode) CancelInvoice(ctx context.Context, hash lightning.Hash) erro
 	}
 
 	return hook(ctx, n.Node, hash)
+}
+
+// TrackPayment implements lightning.Node.
+func (n hookedNode) TrackPayment(ctx context.Context, hash lightning.Hash) (lightning.Payment, error) {
+	n.hooks.mu.Lock()
+	hook := n.hooks.tracks[hash]
+	n.hooks.mu.Unlock()
+	if hook != nil {
+		hook()
+	}
+
+	return n.Node.TrackPayment(ctx, hash)
 }
