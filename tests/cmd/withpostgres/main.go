@@ -88,14 +88,24 @@ func execute(ctx context.Context, command, env []string) error {
 	return cmd.Run()
 }
 
-// summary says what the tests ran against.
+// summary says what the tests ran against, and what they passed without having
+// proved.
 func summary(report string) string {
-	text, err := os.ReadFile(report)
-	if err != nil {
-		return "no test needed a Lightning network"
+	text, _ := os.ReadFile(report)
+	lines := slices.Sorted(strings.Lines(string(text)))
+	var ways, notProven []string
+	for _, line := range slices.Compact(lines) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, regtest.NotProven) {
+			notProven = append(notProven, line)
+		} else {
+			ways = append(ways, line)
+		}
 	}
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	slices.Sort(lines)
+	said := "no test needed a regtest network"
+	if len(ways) > 0 {
+		said = "real lnd and btcd on regtest ran " + strings.Join(ways, ", and ")
+	}
 
-	return "real lnd and btcd on regtest ran " + strings.Join(slices.Compact(lines), ", and ")
+	return strings.Join(append([]string{said}, notProven...), "\n")
 }
