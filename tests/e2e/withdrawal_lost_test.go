@@ -200,6 +200,7 @@ func TestSendsAnswerIsLost(t *testing.T) {
 	require.NoError(t, c.Net.DropInvoice(t.Context(), unknown.hash))
 	all := []*loss{
 		{name: "of a payment that is made", hook: c.loseAnswer, bolt11: c.payable(t, amount), amount: amount, calls: 1},
+		{name: "of a payment over a hop", hook: c.loseAnswer, bolt11: c.sold(t, amount), amount: amount, calls: 1},
 		{name: "of a payment that is held", hook: c.loseAnswer, bolt11: held.bolt11, amount: amount, calls: 1},
 		{
 			name: "of a payment that fails", hook: c.loseAnswer, bolt11: unknown.bolt11, calls: 1,
@@ -210,7 +211,7 @@ func TestSendsAnswerIsLost(t *testing.T) {
 	c.lose(t, all)
 	c.settle(t, held.preimage)
 	c.requireRecovered(t, all)
-	c.requireBalance(t, 1_000_000-3*amount, 0)
+	c.requireBalance(t, 1_000_000-4*amount-hopFee(amount), 0)
 	c.agrees(t)
 }
 

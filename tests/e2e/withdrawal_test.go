@@ -86,7 +86,11 @@ func (c *client) requireReceived(t *testing.T, withdrawal object, amount payment
 	t.Helper()
 	hash, err := hex.DecodeString(text(withdrawal, "payment_hash"))
 	require.NoError(t, err)
-	invoice, err := c.Net.Payer.Lightning.LookupInvoice(t.Context(), &lnrpc.PaymentHash{RHash: hash})
+	recipient := c.Net.Payer
+	if withdrawal["destination"] == c.Net.Shop.Config.Pubkey {
+		recipient = c.Net.Shop
+	}
+	invoice, err := recipient.Lightning.LookupInvoice(t.Context(), &lnrpc.PaymentHash{RHash: hash})
 	require.NoError(t, err)
 	require.Equal(t, lnrpc.Invoice_SETTLED, invoice.State)
 	require.EqualValues(t, amount, invoice.AmtPaidMsat)

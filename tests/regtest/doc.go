@@ -1,6 +1,6 @@
 // Package regtest gives tests a small Lightning network: btcd on regtest, a
-// merchant's lnd, a payer's lnd, and balanced channels between them. The
-// programs are the pinned ones (deploy/devnet/tools); they run in containers
+// merchant's lnd, a payer's lnd, and balanced channels between them; if asked
+// for, also a shop's lnd, which the merchant pays over the payer. The programs are the pinned ones (deploy/devnet/tools); they run in containers
 // made FROM scratch through testcontainers, without any image registry, or as
 // local processes where no Docker daemon answers.
 //

@@ -24,7 +24,7 @@ const (
 	macaroonPath = "data/chain/bitcoin/regtest/admin.macaroon"
 )
 
-// Lnd is one of the two nodes. The clients are for tests to do what LNTPay
+// Lnd is one of the nodes. The clients are for tests to do what LNTPay
 // does not; they have the admin macaroon.
 type Lnd struct {
 	machine

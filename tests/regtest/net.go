@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lightningnetwork/lnd/lnrpc"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/lntpay/lntpay/deploy/devnet/tools"
 )
@@ -32,6 +33,8 @@ type Options struct {
 	// ChannelSats is the capacity of each, half on each side; 10,000,000
 	// when 0.
 	ChannelSats int64
+	// Shop adds a node that only the payer has a channel with.
+	Shop bool
 	// Log is told what happens; the standard output when nil.
 	Log func(format string, args ...any)
 }
@@ -54,6 +57,9 @@ func (o Options) withDefaults() Options {
 type Net struct {
 	// Merchant is LNTPay's node, Payer everybody else's.
 	Merchant, Payer *Lnd
+	// Shop is a node to which the merchant pays over the payer, who takes a fee;
+	// nil unless Options ask for it.
+	Shop *Lnd
 
 	options Options
 	dir     string
@@ -150,13 +156,41 @@ func (n *Net) start(ctx context.Context, binaries map[string]string) error {
 	// Not beside the mining: a wallet that hears of new blocks while it reads
 	// the first ones may miss one and is never synced ("failed to store sync
 	// information").
-	if n.Merchant, err = runLnd(
-		ctx, n.host, binaries["lnd"], "merchant", n.dir, n.chain, n.merchantArgs()...,
-	); err != nil {
+	if err := n.startOthers(ctx, binaries["lnd"]); err != nil {
 		return err
 	}
 
 	return n.openChannels(ctx)
+}
+
+// startOthers starts the nodes beside the payer, beside each other.
+func (n *Net) startOthers(ctx context.Context, lnd string) error {
+	var group errgroup.Group
+	group.Go(func() (err error) {
+		n.Merchant, err = runLnd(ctx, n.host, lnd, "merchant", n.dir, n.chain, n.merchantArgs()...)
+
+		return err
+	})
+	if n.options.Shop {
+		group.Go(func() (err error) {
+			n.Shop, err = runLnd(ctx, n.host, lnd, "shop", n.dir, n.chain)
+
+			return err
+		})
+	}
+
+	return group.Wait()
+}
+
+// nodes are all that run.
+func (n *Net) nodes() (all []*Lnd) {
+	for _, node := range []*Lnd{n.Merchant, n.Payer, n.Shop} {
+		if node != nil {
+			all = append(all, node)
+		}
+	}
+
+	return all
 }
 
 // merchantArgs are the merchant's own settings.
@@ -218,8 +252,8 @@ func (n *Net) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var failed []error
-	for _, node := range []*Lnd{n.Merchant, n.Payer} {
-		if node != nil && node.conn != nil {
+	for _, node := range n.nodes() {
+		if node.conn != nil {
 			failed = append(failed, node.conn.Close())
 		}
 	}

@@ -1,5 +1,5 @@
 // Package stack runs the whole product for a test: real Postgres, the stock
-// Temporal server on it, btcd and two lnd nodes, the worker and the API, the
+// Temporal server on it, btcd and three lnd nodes, the worker and the API, the
 // latter two in the test's process so that a test can reach into them.
 package stack
 
@@ -100,7 +100,7 @@ func (s *Stack) start(ctx context.Context) error {
 	// The network starts beside the databases; building tools is shared.
 	var group errgroup.Group
 	group.Go(func() (err error) {
-		s.Net, err = regtest.Open(ctx, regtest.Options{})
+		s.Net, err = regtest.Open(ctx, regtest.Options{Shop: true})
 
 		return err
 	})
