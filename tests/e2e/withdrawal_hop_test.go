@@ -35,7 +35,8 @@ func TestWithdrawalOverAHop(t *testing.T) {
 	status, quote, _ := c.call(t, "POST", "/v1/withdrawals/quote", fmt.Sprintf(`{"bolt11":%q}`, bolt11))
 	require.Equal(t, http.StatusOK, status, quote)
 	require.EqualValues(t, hopFee(amount), quote["estimated_fee_msat"])
-	maxFee, _ := quote["max_fee_msat"].(float64)
+	limit, _ := quote["max_fee_msat"].(float64)
+	maxFee := int64(limit)
 
 	withdrawal := c.overAs(t, text(c.withdraw(t, bolt11, ""), "id"), 20*time.Second, "")
 	require.Equal(t, c.Net.Shop.Config.Pubkey, withdrawal["destination"])
@@ -45,8 +46,8 @@ func TestWithdrawalOverAHop(t *testing.T) {
 	c.requireReceived(t, withdrawal, amount)
 	c.requireBalance(t, 5_000_000-amount-hopFee(amount), 0)
 	require.Equal(t, []string{
-		"charge_settled 5000000", fmt.Sprintf("withdrawal_lock %d", amount+int64(maxFee)), "withdrawal_post 3000123",
-		"withdrawal_fee 1003", fmt.Sprintf("withdrawal_release %d", int64(maxFee)-1003),
+		"charge_settled 5000000", fmt.Sprintf("withdrawal_lock %d", amount+maxFee), "withdrawal_post 3000123",
+		"withdrawal_fee 1003", fmt.Sprintf("withdrawal_release %d", maxFee-1003),
 	}, c.transfers(t))
 	c.agrees(t)
 }

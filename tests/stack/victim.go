@@ -110,8 +110,7 @@ var errKilled = errors.New("it did not get there")
 
 // judge is nil for a process that SIGKILL has ended.
 func (v *Victim) judge(err error) error {
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
 			return nil
 		}
@@ -127,8 +126,7 @@ func (v *Victim) Died(ctx context.Context) error {
 	case err = <-v.ended:
 	case <-ctx.Done():
 		v.kill()
-		<-v.ended
-		err = errKilled
+		err = errors.Join(errKilled, <-v.ended)
 	}
 	if err == nil {
 		return nil
