@@ -138,7 +138,7 @@ func (c *client) abandon(t *testing.T) {
 func (c *client) lag(t *testing.T, charge object, got chan delivery) time.Duration {
 	t.Helper()
 	c.pay(t, charge, 0)
-	one := next(t, got)
+	one := nextWithin(t, got, deliveredWithin)
 	arrived := time.Now()
 	var event object
 	require.NoError(t, json.Unmarshal(one.body, &event))

@@ -48,10 +48,16 @@ func (c *client) subscribe(t *testing.T, url string) (secret string) {
 
 func next(t *testing.T, got chan delivery) delivery {
 	t.Helper()
+
+	return nextWithin(t, got, 30*time.Second)
+}
+
+func nextWithin(t *testing.T, got chan delivery, d time.Duration) delivery {
+	t.Helper()
 	select {
 	case one := <-got:
 		return one
-	case <-time.After(30 * time.Second):
+	case <-time.After(d):
 		require.Fail(t, "no delivery came")
 
 		return delivery{}
