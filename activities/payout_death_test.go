@@ -260,6 +260,37 @@ func TestSendOutlivesItsContext(t *testing.T) {
 	}
 }
 
+// A worker that stops does not wait for a payment that is held: it stops
+// reading, and another follows.
+func TestSendEndsWithItsWorker(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id, hash := w.held(t, lightningtest.Hold(2))
+	stop := make(chan struct{})
+	var why error
+	w.payouts.Node = &meddler{Node: w.node, send: func(ctx context.Context, r lightning.SendRequest, call sendCall) (*lightning.Payment, error) {
+		close(stop)
+		<-ctx.Done()
+		why = ctx.Err()
+
+		// The node had begun before that.
+		return call(context.WithoutCancel(ctx), r)
+	}}
+	w.node.Inject(lightningtest.SendPayment, lightningtest.FailAfter)
+	env := quietSuite().NewTestActivityEnvironment()
+	env.SetWorkerStopChannel(stop)
+	env.RegisterActivity(w.payouts.SendWithdrawal)
+	_, err := env.ExecuteActivity(w.payouts.SendWithdrawal, workflows.SendWithdrawal{WithdrawalID: id})
+	require.NoError(t, err)
+	require.ErrorIs(t, why, context.Canceled, "not at its deadline")
+	require.Zero(t, w.number(t, "SELECT count(*) FROM withdrawal_send WHERE ended_at IS NULL"))
+	w.payouts.Node = w.node
+	w.waits(t, id)
+	require.NoError(t, w.node.SettlePayment(hash))
+	w.follow(t, id)
+	w.succeeded(t, id, 2)
+}
+
 // toTheEnd does what the run would, as time goes by, until the withdrawal is
 // over.
 func (w *world) toTheEnd(t *testing.T, id string) {
