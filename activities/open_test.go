@@ -263,6 +263,9 @@ type meddler struct {
 	afterAdd     func(lightning.Invoice)
 	afterCancel  func()
 	afterIndexes func()
+	afterTrack   func()
+	// send is what becomes of a call of SendPayment.
+	send func(ctx context.Context, request lightning.SendRequest, call sendCall) (*lightning.Payment, error)
 }
 
 func (m *meddler) AddInvoice(ctx context.Context, want lightning.NewInvoice) (lightning.Invoice, error) {

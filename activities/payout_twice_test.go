@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/lntpay/lntpay/activities"
 	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/lightning/lightningtest"
 	"github.com/lntpay/lntpay/payments"
@@ -29,7 +30,10 @@ type payoutLife struct {
 	// poor has no money to lock.
 	poor bool
 	// brief is an invoice that soon expires.
-	brief  bool
+	brief bool
+	// late says that the node may begin what it was sent as late as it likes,
+	// and not only before the second reading that a void rests on.
+	late   bool
 	faults map[lightningtest.Method][]lightningtest.Fault
 	// want is empty where the claim is refused.
 	want payments.WithdrawalStatus
@@ -299,8 +303,23 @@ func (p *payoutHistory) catchUp(t *testing.T, env *testsuite.TestWorkflowEnviron
 	p.catching.Lock()
 	defer p.catching.Unlock()
 	if passed := env.Now().Sub(p.now); passed > 0 {
+		p.beginInTime(t, passed)
 		p.pass(t, p.order.WithdrawalID, passed)
 		p.now = env.Now()
+	}
+}
+
+// beginInTime has the node begin what it was sent and has kept back, before so
+// much time passes that the last send could be voided: at settled time and 15 s
+// after a first reading.
+func (p *payoutHistory) beginInTime(t *testing.T, passed time.Duration) {
+	const margin = 5
+	due := p.number(t, `SELECT count(*) FROM withdrawal w JOIN withdrawal_send s ON s.withdrawal_id = w.id AND s.number = w.sends
+		WHERE w.id = $1 AND w.finding_at + make_interval(secs => 15 - $2) < now() + make_interval(secs => $3)
+			AND s.deadline + make_interval(secs => 30 - $2) < now() + make_interval(secs => $3)`,
+		p.order.WithdrawalID, margin, passed.Seconds())
+	if due > 0 && !p.life.late {
+		p.node.ReleaseSends()
 	}
 }
 
@@ -325,6 +344,7 @@ func (p *payoutHistory) finished(t *testing.T) {
 		require.Equal(t, payments.ChargePaid, p.status(t, p.chargeID))
 		p.books(t, p.payee, amount, 0)
 	}
+	p.noLoss(t)
 	p.agrees(t)
 	// The tests fund by transfers that no charge stands behind.
 	for what, query := range violations {
@@ -340,6 +360,15 @@ func (p *payoutHistory) told(t *testing.T, receiver *sink) {
 	t.Helper()
 	require.Zero(t, p.number(t, "SELECT count(*) FROM delivery WHERE status <> 'succeeded'"))
 	require.EqualValues(t, p.number(t, "SELECT count(*) FROM event WHERE workspace_id = $1", p.payer), receiver.distinct())
+}
+
+// noLoss asserts that nothing was paid after the void of its withdrawal, which
+// the sweep of the node's payments would have booked.
+func (w *world) noLoss(t *testing.T) {
+	t.Helper()
+	require.Zero(t, w.number(t, "SELECT count(*) FROM transfer WHERE kind = 'operator_loss_payment'"), "paid after a void")
+	require.Zero(t, w.number(t, "SELECT count(*) FROM stray_payment"), "under way after a void")
+	require.Zero(t, w.alerts(t, activities.AlertLatePayment))
 }
 
 // agrees asserts that the node paid what the books say, and nothing else.

@@ -170,10 +170,35 @@ func (a *Withdrawals) comingUp(ctx context.Context, row db.Withdrawal) bool {
 // licence is the right to one call of SendPayment.
 type licence struct {
 	number int32
-	// deadline by Postgres' clock, and the moment before the transaction that
-	// made it: counted from there, our own clock cannot be too generous.
-	deadline time.Time
-	from     time.Time
+	// from is the moment before the transaction that made its deadline by
+	// Postgres' clock: counted from there, our own cannot be too generous.
+	from moment
+}
+
+// moment is an instant by the machine's two clocks: one that stands still while
+// the machine is suspended, and the wall clock, which can be set back.
+type moment struct {
+	running time.Duration
+	wall    time.Time
+}
+
+// began is where moment.running counts from.
+var began = time.Now()
+
+func (a *Withdrawals) moment() moment {
+	if a.now != nil {
+		return a.now()
+	}
+	now := time.Now()
+
+	return moment{running: now.Sub(began), wall: now.Round(0)}
+}
+
+// left is what is left of a licence by the clock that leaves less.
+func (a *Withdrawals) left(l licence) time.Duration {
+	now := a.moment()
+
+	return sendWindow - max(now.running-l.from.running, now.wall.Sub(l.from.wall))
 }
 
 func (a *Withdrawals) takeLicence(ctx context.Context, look db.LookAtWithdrawalRow, predecessor *lightning.Payment,
@@ -183,7 +208,7 @@ func (a *Withdrawals) takeLicence(ctx context.Context, look db.LookAtWithdrawalR
 		index := int64(predecessor.Index)
 		params.PredecessorIndex, params.PredecessorCreatedNs = &index, &predecessor.CreatedNS
 	}
-	from := time.Now()
+	from := a.moment()
 	var sent db.AddSendRow
 	err := a.Store.InTx(ctx, func(_ pgx.Tx, q *db.Queries) (err error) {
 		if err = q.EnterPayoutGate(ctx); err != nil {
@@ -194,7 +219,7 @@ func (a *Withdrawals) takeLicence(ctx context.Context, look db.LookAtWithdrawalR
 		return err
 	})
 
-	return licence{number: sent.Sends, deadline: sent.Deadline, from: from}, err
+	return licence{number: sent.Sends, from: from}, err
 }
 
 // notLicensed tells what stands in the way of a send.
@@ -219,12 +244,11 @@ func (a *Withdrawals) send(ctx context.Context, row db.Withdrawal, l licence) (w
 	if row.Amountless {
 		request.AmountMsat = payments.Msat(row.AmountMsat)
 	}
-	sendCtx, cancel := context.WithDeadline(ctx, l.from.Add(sendWindow))
+	sendCtx, cancel := context.WithTimeout(ctx, a.left(l))
 	defer cancel()
 	defer stopsWithWorker(ctx, cancel)()
-	// The monotonic clock stands still while the machine is suspended, the
-	// wall clock does not: neither may be past the deadline.
-	if time.Since(l.from) >= sendWindow || time.Now().Round(0).Sub(l.from.Round(0)) >= sendWindow {
+	// Whoever was paused since its licence does not call any more.
+	if a.left(l) <= 0 {
 		return a.sent(ctx, row, l, nil, context.DeadlineExceeded)
 	}
 	last, err := a.Node.SendPayment(sendCtx, request)

@@ -27,6 +27,9 @@ type Withdrawals struct {
 	Charges *Charges
 	Alerts  *Alerts
 	Log     *slog.Logger
+
+	// now replaces the machine's clocks in tests.
+	now func() moment
 }
 
 // PayoutPolicy has the fields of config.Payouts, so one converts to the other.

@@ -25,11 +25,16 @@ type payout struct {
 	script []any // A workflows.WithdrawalState or an error.
 	done   []string
 	sends  []workflows.SendWithdrawal
+	// judge answers once the script is at its end.
+	judge func(name string) (workflows.WithdrawalState, error)
 }
 
 // next answers the next step of the script; at its end the withdrawal is over.
 func (p *payout) next(name string) (workflows.WithdrawalState, error) {
 	p.done = append(p.done, name)
+	if len(p.script) == 0 && p.judge != nil {
+		return p.judge(name)
+	}
 	if len(p.script) == 0 {
 		return workflows.WithdrawalState{Status: payments.WithdrawalSucceeded, PaymentHash: "00"}, nil
 	}
