@@ -28,12 +28,16 @@ build: ## Build .lntpay/bin/lntpay
 	go build -o $(LNTPAY) .
 
 .PHONY: test
-test: ## Run all tests, with a throwaway Postgres and real lnd on regtest
+test: $(if $(filter ./...,$(PKG)),test-sdk) ## Run all tests, with a throwaway Postgres and real lnd on regtest
 	go run ./tests/cmd/withpostgres go test -p $(PARALLEL) -timeout 30m $(ARGS) $(PKG)
 
 .PHONY: test-short
 test-short: ## Run the tests that need no Lightning network
 	$(MAKE) test ARGS="-short $(ARGS)"
+
+.PHONY: test-sdk
+test-sdk: ## Run the tests of sdk/go, a module of its own, which need nothing
+	cd sdk/go && go test $(ARGS) ./...
 
 .PHONY: lint
 lint: lint-format lint-modules lint-generated lint-vet lint-workflows lint-golangci ## Check everything that needs no running code
@@ -46,6 +50,7 @@ lint-format: # gofmt
 .PHONY: lint-modules
 lint-modules: # go.mod holds what the code imports
 	go mod tidy -diff
+	cd sdk/go && go mod tidy -diff
 
 .PHONY: lint-generated
 lint-generated: # sqlc's code fits the queries
@@ -54,6 +59,7 @@ lint-generated: # sqlc's code fits the queries
 .PHONY: lint-vet
 lint-vet: # go vet
 	go vet ./...
+	cd sdk/go && go vet ./...
 
 .PHONY: lint-workflows
 lint-workflows: # workflow code is deterministic
@@ -61,7 +67,7 @@ lint-workflows: # workflow code is deterministic
 
 .PHONY: lint-golangci
 lint-golangci: # everything in .golangci.yaml, the layering of packages too
-	$$(go run ./deploy/devnet/tools/paths golangci-lint) run ./...
+	linter=$$(go run ./deploy/devnet/tools/paths golangci-lint); $$linter run ./...; cd sdk/go; $$linter run ./...
 
 .PHONY: generate
 generate: ## Write the generated code again (sqlc)

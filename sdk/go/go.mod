@@ -1,0 +1,3 @@
+module github.com/lntpay/lntpay/sdk/go
+
+go 1.26.0
