@@ -6,6 +6,9 @@ go 1.26.0
 // nothing that imports lndclient compiles without it.
 replace google.golang.org/protobuf => github.com/lightninglabs/protobuf-go-hex-display v1.36.11-hex-display
 
+// The Go SDK is a module of its own, which the tests use as its users do.
+replace github.com/lntpay/lntpay/sdk/go => ./sdk/go
+
 require (
 	github.com/btcsuite/btcd v0.25.1-0.20260310163610-1c55c7c18179
 	github.com/btcsuite/btcd/btcec/v2 v2.3.6
@@ -24,6 +27,7 @@ require (
 	github.com/lightningnetwork/lightning-onion v1.3.0
 	github.com/lightningnetwork/lnd v0.21.2-beta
 	github.com/lightningnetwork/lnd/clock v1.1.1
+	github.com/lntpay/lntpay/sdk/go v0.0.0
 	github.com/moby/moby/api v1.56.1
 	github.com/moby/moby/client v0.6.2
 	github.com/pb33f/libopenapi v0.41.8
