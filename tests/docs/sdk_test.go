@@ -75,6 +75,12 @@ func TestGoSDKHasEveryName(t *testing.T) {
 	}
 }
 
+func TestGoSDKsProgramIsQuoted(t *testing.T) {
+	t.Parallel()
+	_, program, _ := strings.Cut(read(t, "sdk/go/examples/charge/main.go"), "\n")
+	require.Contains(t, read(t, "sdk/go/README.md"), "```go\n"+program+"```")
+}
+
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
