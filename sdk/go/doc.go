@@ -23,15 +23,16 @@
 // # Retries
 //
 // A call that gets no answer, 429 or 503 is repeated, with backoff and jitter
-// and not before Retry-After says. Each write carries an Idempotency-Key, the
-// same in every repeat, so that a charge is made and an invoice is paid once,
-// whatever becomes of the answers. Nothing else is repeated. [Options] has the
-// limits.
+// and not before Retry-After says. Nothing else is repeated. [Options] has the
+// limits. Each POST carries an Idempotency-Key, the same in every repeat, so that
+// a charge is made and an invoice is paid once, whatever becomes of the answers.
+// A change or a deletion that comes twice does no more than once.
 //
-// A write whose every answer was lost ends in an [*UnknownOutcomeError], which
-// has the key: repeat the call with it, when you like and from where you like,
-// and the API answers what it did or does it now. Give a key of your own by
-// [WithIdempotencyKey] to be able to do so after a crash.
+// A POST whose every answer was lost ends in an [*UnknownOutcomeError], which has
+// the key: repeat the call with it within a day, from wherever you like, and the
+// API answers what it did or does it now. Give a key of your own by
+// [WithIdempotencyKey] to be able to do so after a crash. An invoice is not paid
+// twice after that day either.
 //
 // # Lists and events
 //

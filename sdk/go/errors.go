@@ -111,7 +111,7 @@ func CodeOf(err error) Code {
 
 // UnknownOutcomeError means that a write may have happened or not, or may still
 // happen: it was sent, and no answer said what became of it. Repeat the same
-// call with [WithIdempotencyKey] to learn, which is safe at any time.
+// call with [WithIdempotencyKey] within a day to learn.
 type UnknownOutcomeError struct {
 	// IdempotencyKey is the one that the write was sent with.
 	IdempotencyKey string

@@ -22,8 +22,8 @@ type WriteOption func(*request)
 
 // WithIdempotencyKey names a write: 1 to 255 printable ASCII characters, new for
 // each new write. The same call with the same key has its effect once, and is
-// answered the same again, also from another process and after a crash. Without
-// it a random key covers the retries of the one call.
+// answered the same again for a day at least, also from another process and
+// after a crash. Without it a random key covers the retries of the one call.
 func WithIdempotencyKey(key string) WriteOption {
 	return func(r *request) { r.key = key }
 }
