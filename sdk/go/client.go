@@ -20,9 +20,6 @@ const (
 	EnvWebhookSecret = "LNTPAY_WEBHOOK_SECRET"
 )
 
-// DefaultBaseURL is where calls go when nothing else is said.
-const DefaultBaseURL = "https://api.lntpay.com/v1"
-
 // What [Options] that are zero stand for.
 const (
 	DefaultTimeout    = 60 * time.Second
@@ -36,7 +33,8 @@ type Options struct {
 	// APIKey is lnt_sandbox_… or lnt_production_…; LNTPAY_API_KEY if empty.
 	APIKey string
 	// BaseURL is where the API is, with or without /v1 at its end, such as
-	// http://127.0.0.1:8080; LNTPAY_BASE_URL if empty, or DefaultBaseURL.
+	// http://127.0.0.1:8080; LNTPAY_BASE_URL if empty. There is no default: the
+	// backend is yours, and a key must not go to anybody else's by mistake.
 	BaseURL string
 	// HTTPClient sends the requests; one of the client's own if nil. Its Timeout
 	// is not used, and redirects are not followed.
@@ -89,7 +87,7 @@ func New(options Options) (*Client, error) {
 	if strings.ContainsFunc(apiKey, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return nil, errors.New("lntpay: the API key holds a space or what is not ASCII")
 	}
-	baseURL, err := parseBaseURL(first(options.BaseURL, os.Getenv(EnvBaseURL), DefaultBaseURL))
+	baseURL, err := parseBaseURL(first(options.BaseURL, os.Getenv(EnvBaseURL)))
 	if err != nil {
 		return nil, err
 	}
@@ -118,6 +116,9 @@ func New(options Options) (*Client, error) {
 // parseBaseURL takes an address with or without /v1, which every path begins
 // with.
 func parseBaseURL(text string) (string, error) {
+	if text == "" {
+		return "", errors.New("lntpay: no base URL: set Options.BaseURL or " + EnvBaseURL)
+	}
 	parsed, err := url.Parse(text)
 	if err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") {
 		return "", fmt.Errorf("lntpay: the base URL %q is not http:// or https:// and a host", text)

@@ -13,12 +13,12 @@ func TestNew(t *testing.T) {
 	if err == nil {
 		t.Fatal("a client without a key")
 	}
-	c, err := New(Options{APIKey: "lnt_sandbox_a"})
-	noError(t, err)
-	equal(t, "https://api.lntpay.com", c.baseURL)
+	if _, err := New(Options{APIKey: "lnt_sandbox_a"}); err == nil {
+		t.Fatal("a key that goes nobody knows where")
+	}
 	t.Setenv(EnvAPIKey, "lnt_sandbox_b")
 	t.Setenv(EnvBaseURL, "http://127.0.0.1:8080/v1/")
-	c, err = New(Options{})
+	c, err := New(Options{})
 	noError(t, err)
 	equal(t, "lnt_sandbox_b", c.apiKey)
 	equal(t, "http://127.0.0.1:8080", c.baseURL)
@@ -28,11 +28,11 @@ func TestNew(t *testing.T) {
 	equal(t, "https://example.com/pay", c.baseURL)
 	equal(t, DefaultMaxRetries, c.maxRetries)
 	for _, wrong := range []string{"127.0.0.1:8080", "ftp://example.com", "https://", "https://a:b@example.com", "https://example.com?x=1"} {
-		if _, err := New(Options{BaseURL: wrong}); err == nil {
+		if _, err := New(Options{APIKey: "lnt_sandbox_d", BaseURL: wrong}); err == nil {
 			t.Fatal(wrong)
 		}
 	}
-	if _, err := New(Options{APIKey: "lnt_sandbox_a\n"}); err == nil {
+	if _, err := New(Options{APIKey: "lnt_sandbox_a\n", BaseURL: "https://example.com"}); err == nil {
 		t.Fatal("a key with a line break")
 	}
 }
