@@ -1,0 +1,4 @@
+import { LNTPay } from './index.js';
+
+export * from './index.js';
+export default LNTPay;

@@ -1,0 +1,452 @@
+// The types of index.js. Names of fields are those of the API (api/openapi.yaml). Amounts are integer millisatoshi, which
+// a number holds exactly up to 90,000 bitcoin; times are RFC 3339 in UTC.
+
+export type Environment = 'sandbox' | 'production';
+export type Metadata = Record<string, string>;
+
+export interface ClientOptions {
+  /** `LNTPAY_API_KEY` by default. Not needed to verify webhooks. */
+  apiKey?: string;
+  /** With or without `/v1` at its end. `LNTPAY_BASE_URL` by default, else the development stack, http://127.0.0.1:8080. */
+  baseUrl?: string;
+  /** For `webhooks.verify`. `LNTPAY_WEBHOOK_SECRET` by default; several with a space between. */
+  webhookSecret?: string;
+  /** For each attempt; 30 s by default. */
+  timeoutMs?: number;
+  /** After the first attempt; 5 by default. */
+  maxRetries?: number;
+  /** Before the first repeat; it doubles, up to 30 s, less up to a half at random. 500 by default. */
+  backoffMs?: number;
+}
+
+export interface RequestOptions {
+  /** Ends the call with the signal's reason. The outcome of a write is then unknown. */
+  signal?: AbortSignal;
+  timeoutMs?: number;
+  maxRetries?: number;
+}
+
+export interface WriteOptions extends RequestOptions {
+  /**
+   * 1 to 255 printable ASCII characters, new for each new request; a random UUID by default. Repeats carry the same, and
+   * the same key with the same parameters has one effect, also from another process.
+   */
+  idempotencyKey?: string;
+}
+
+export interface WaitOptions extends RequestOptions {
+  /** 5 minutes by default. After it the object comes as it is, so look at its status. */
+  waitMs?: number;
+}
+
+export interface StreamOptions {
+  /** Go on after this event. Without it the stream begins at the present, which is when the first event is asked for. */
+  lastEventId?: string;
+  /** The only end of a stream that waits, other than an error that no repeat helps. */
+  signal?: AbortSignal;
+  /** A connection on which nothing has come for so long is broken; 45 s by default, three heartbeats. */
+  silenceMs?: number;
+}
+
+export interface Page<T> {
+  object: 'list';
+  data: T[];
+  has_more: boolean;
+  /** For `cursor`, when there is more. */
+  next_cursor: string | null;
+}
+
+/** `await` gives the first page; `for await` goes through all items, and asks for pages as it needs them. */
+export interface List<T> extends PromiseLike<Page<T>>, AsyncIterable<T> {}
+
+export interface ListParams {
+  /** Items on a page, 1 to 100; 20 by default. */
+  limit?: number;
+  cursor?: string;
+}
+
+export type ChargeStatus = 'pending' | 'paid' | 'expired' | 'canceled';
+
+export interface Charge {
+  id: string;
+  object: 'charge';
+  environment: Environment;
+  status: ChargeStatus;
+  amount_msat: number;
+  /** An overpayment is credited in full. */
+  amount_paid_msat: number;
+  description: string | null;
+  bolt11: string;
+  payment_hash: string;
+  metadata: Metadata;
+  external_id: string | null;
+  created_at: string;
+  expires_at: string;
+  paid_at: string | null;
+  /** `insufficient_inbound`: the node could not have received the amount at creation. */
+  warnings: string[];
+}
+
+/** Exactly one of the two, an integer. */
+export type Amount = { amount_msat: number; amount_sats?: never } | { amount_sats: number; amount_msat?: never };
+
+export type ChargeParams = Amount & {
+  /** At most 639 bytes, carried in the invoice. */
+  description?: string | null;
+  /** Seconds, 60 to 604800; 3600 by default. */
+  expires_in?: number | null;
+  /** At most 50 pairs of 40 and 500 characters. */
+  metadata?: Metadata | null;
+  external_id?: string | null;
+};
+
+export interface ChargeListParams extends ListParams {
+  status?: ChargeStatus;
+  external_id?: string;
+  created_after?: string | Date;
+  created_before?: string | Date;
+}
+
+export interface UsageParams {
+  interval?: 'hour' | 'day';
+  from?: string | Date;
+  to?: string | Date;
+}
+
+export interface UsageBucket {
+  start: string;
+  created: number;
+  paid: number;
+  expired: number;
+  canceled: number;
+  amount_msat: number;
+  amount_paid_msat: number;
+}
+
+export interface Charges {
+  create(params: ChargeParams, options?: WriteOptions): Promise<Charge>;
+  get(id: string, options?: RequestOptions): Promise<Charge>;
+  list(params?: ChargeListParams, options?: RequestOptions): List<Charge>;
+  /** Again is fine; `charge_not_cancelable` when it is paid, being paid or expired. */
+  cancel(id: string, options?: WriteOptions): Promise<Charge>;
+  /** Counts charges by the time of their creation, the oldest first. */
+  usage(params?: UsageParams, options?: RequestOptions): Promise<Page<UsageBucket>>;
+  /** Waits until the charge is no longer pending, and returns it. */
+  wait(id: string, options?: WaitOptions): Promise<Charge>;
+}
+
+export type WithdrawalStatus = 'pending' | 'in_flight' | 'succeeded' | 'failed';
+
+export interface WithdrawalFailure {
+  code: 'no_route' | 'insufficient_fee_limit' | 'rejected_by_recipient' | 'timeout' | 'not_dispatched' | 'paid_elsewhere' | 'node_error';
+  message: string;
+}
+
+export interface InFlight {
+  since: string;
+  sends: number;
+  htlc_attempts: number;
+  htlc_expiry_height: number | null;
+  checked_at: string | null;
+}
+
+export interface Withdrawal {
+  id: string;
+  object: 'withdrawal';
+  environment: Environment;
+  status: WithdrawalStatus;
+  /** An operator is looking at it; until then nothing is sent, debited or returned. */
+  under_review: boolean;
+  amount_msat: number;
+  max_fee_msat: number;
+  fee_msat: number;
+  payment_hash: string;
+  destination: string;
+  /** The proof of payment, once succeeded; null in events. */
+  preimage: string | null;
+  bolt11: string;
+  description: string | null;
+  metadata: Metadata;
+  external_id: string | null;
+  failure: WithdrawalFailure | null;
+  in_flight: InFlight | null;
+  created_at: string;
+  completed_at: string | null;
+}
+
+export interface QuoteParams {
+  bolt11: string;
+  /** For an invoice without an amount, and then one of the two is required. */
+  amount_msat?: number | null;
+  amount_sats?: number | null;
+}
+
+export interface WithdrawalParams extends QuoteParams {
+  /** The most that routing may cost, in one of the two; 0 means zero-fee routes only. */
+  max_fee_msat?: number | null;
+  max_fee_sats?: number | null;
+  /** For you; the recipient does not see it. */
+  description?: string | null;
+  metadata?: Metadata | null;
+  external_id?: string | null;
+}
+
+export interface WithdrawalListParams extends ListParams {
+  status?: WithdrawalStatus;
+  external_id?: string;
+  created_after?: string | Date;
+  created_before?: string | Date;
+}
+
+export interface Quote {
+  object: 'quote';
+  environment: Environment;
+  amount_msat: number;
+  /** Null when the node knows no route. */
+  estimated_fee_msat: number | null;
+  max_fee_msat: number;
+  total_locked_msat: number;
+  available_msat: number;
+  max_withdrawable_msat: number;
+  sufficient: boolean;
+}
+
+export interface Withdrawals {
+  /**
+   * Pays an invoice. When it fails by `network_error`, `timeout` or `service_unavailable`, the outcome is unknown: repeat
+   * with the error's `idempotencyKey`. An `idempotencyKey` of yours, stored before, outlives a crash too.
+   */
+  create(params: WithdrawalParams, options?: WriteOptions): Promise<Withdrawal>;
+  get(id: string, options?: RequestOptions): Promise<Withdrawal>;
+  list(params?: WithdrawalListParams, options?: RequestOptions): List<Withdrawal>;
+  quote(params: QuoteParams, options?: WriteOptions): Promise<Quote>;
+  /** Waits until the withdrawal has succeeded or failed, and returns it. A recipient can hold a payment for days. */
+  wait(id: string, options?: WaitOptions): Promise<Withdrawal>;
+}
+
+export interface BalanceObject {
+  object: 'balance';
+  environment: Environment;
+  available_msat: number;
+  locked_msat: number;
+  /** The sum of the open charges. */
+  pending_msat: number;
+  as_of: string;
+}
+
+export interface Balance {
+  get(options?: RequestOptions): Promise<BalanceObject>;
+}
+
+export interface Transfer {
+  id: string;
+  object: 'transfer';
+  environment: Environment;
+  kind: string;
+  /** The id of what it is for. */
+  ref: string;
+  debit_account: string;
+  credit_account: string;
+  amount_msat: number;
+  available_after_msat: number;
+  locked_after_msat: number;
+  /** Gap-free in a workspace. */
+  sequence: number;
+  created_at: string;
+}
+
+export interface TransferListParams extends ListParams {
+  ref?: string;
+  kind?: string;
+}
+
+export interface Transfers {
+  list(params?: TransferListParams, options?: RequestOptions): List<Transfer>;
+}
+
+export type Scope =
+  | 'charges:read' | 'charges:write' | 'withdrawals:read' | 'withdrawals:write' | 'ledger:read'
+  | 'webhooks:read' | 'webhooks:write' | 'keys:read' | 'keys:write';
+
+export interface Key {
+  id: string;
+  object: 'key';
+  environment: Environment;
+  name: string;
+  scopes: Scope[];
+  /** Only in the first answer to its creation. Missing there too when that answer was lost: delete the key, make another. */
+  secret?: string;
+  last4: string;
+  expires_at: string | null;
+  created_at: string;
+}
+
+export interface KeyParams {
+  name: string;
+  scopes: Scope[];
+  expires_at?: string | Date | null;
+}
+
+export interface Keys {
+  create(params: KeyParams, options?: WriteOptions): Promise<Key>;
+  list(params?: ListParams, options?: RequestOptions): List<Key>;
+  delete(id: string, options?: RequestOptions): Promise<void>;
+}
+
+export type EventType =
+  | 'charge.paid' | 'charge.expired' | 'charge.canceled' | 'withdrawal.succeeded' | 'withdrawal.failed'
+  | 'webhook.test' | 'webhook.endpoint_disabled';
+
+export interface WebhookEndpoint {
+  id: string;
+  object: 'webhook_endpoint';
+  environment: Environment;
+  url: string;
+  events: (EventType | '*')[];
+  status: 'enabled' | 'disabled';
+  description: string | null;
+  /** Only in the first answer to its creation or a rotation. Missing there too when that answer was lost: rotate it. */
+  secret?: string;
+  created_at: string;
+}
+
+export interface WebhookEndpointParams {
+  url: string;
+  events: (EventType | '*')[];
+  description?: string | null;
+}
+
+export interface WebhookEndpointChange extends Partial<WebhookEndpointParams> {
+  status?: 'enabled' | 'disabled';
+}
+
+export interface RotateParams {
+  /** How long the old secret goes on; 86400 by default. */
+  overlap_seconds?: number | null;
+}
+
+export interface Endpoints {
+  create(params: WebhookEndpointParams, options?: WriteOptions): Promise<WebhookEndpoint>;
+  get(id: string, options?: RequestOptions): Promise<WebhookEndpoint>;
+  list(params?: ListParams, options?: RequestOptions): List<WebhookEndpoint>;
+  /** What is absent stays as it is. */
+  update(id: string, params: WebhookEndpointChange, options?: RequestOptions): Promise<WebhookEndpoint>;
+  delete(id: string, options?: RequestOptions): Promise<void>;
+  rotateSecret(id: string, params?: RotateParams, options?: WriteOptions): Promise<WebhookEndpoint>;
+  /** Delivers a `webhook.test` to this endpoint. */
+  test(id: string, options?: WriteOptions): Promise<Delivery>;
+}
+
+export interface DeliveryAttempt {
+  at: string;
+  status_code: number | null;
+  duration_ms: number;
+  error: string | null;
+  response: string | null;
+}
+
+export type DeliveryStatus = 'pending' | 'succeeded' | 'failed';
+
+export interface Delivery {
+  id: string;
+  object: 'delivery';
+  environment: Environment;
+  event_id: string;
+  endpoint_id: string;
+  status: DeliveryStatus;
+  attempts: DeliveryAttempt[];
+  next_attempt_at: string | null;
+  created_at: string;
+}
+
+export interface DeliveryListParams extends ListParams {
+  event_id?: string;
+  endpoint_id?: string;
+  status?: DeliveryStatus;
+}
+
+export interface Deliveries {
+  list(params?: DeliveryListParams, options?: RequestOptions): List<Delivery>;
+  get(id: string, options?: RequestOptions): Promise<Delivery>;
+  redeliver(id: string, options?: WriteOptions): Promise<Delivery>;
+}
+
+interface EventOf<Type extends EventType, T> {
+  id: string;
+  object: 'event';
+  type: Type;
+  environment: Environment;
+  /** Gap-free in a workspace, in the order in which things happened. */
+  sequence: number;
+  created_at: string;
+  /** The object as it was then. */
+  data: { object: T };
+}
+
+/** There may be types that are not listed here: ignore what you do not know. */
+export type Event =
+  | EventOf<'charge.paid' | 'charge.expired' | 'charge.canceled', Charge>
+  | EventOf<'withdrawal.succeeded' | 'withdrawal.failed', Withdrawal>
+  | EventOf<'webhook.test' | 'webhook.endpoint_disabled', WebhookEndpoint>;
+
+export interface Webhooks {
+  readonly endpoints: Endpoints;
+  readonly deliveries: Deliveries;
+  /**
+   * Returns the event of a genuine delivery and throws an LNTPayError with the code `invalid_signature` otherwise.
+   * @param rawBody the bytes as they came, before anything parsed them.
+   * @param header all headers, of Node or fetch: checks the signature of Standard Webhooks and that it is at most five
+   * minutes old. Or the value of `x-lntpay-signature`, which has no time: then never forget the id of an event.
+   * @param secret the endpoint's; several, in an array or with spaces between, while it is rotated. By default the
+   * constructor's.
+   */
+  verify(rawBody: string | Uint8Array, header: string | null | undefined | WebhookHeaders, secret?: string | string[]): Event;
+}
+
+export type WebhookHeaders = Record<string, string | string[] | undefined> | { get(name: string): string | null };
+
+export interface EventListParams extends ListParams {
+  type?: EventType;
+}
+
+export interface Events {
+  list(params?: EventListParams, options?: RequestOptions): List<Event>;
+  get(id: string, options?: RequestOptions): Promise<Event>;
+  /**
+   * Yields events as they happen, each once and in order, and reconnects for as long as it takes. Store the id of what
+   * you have handled, to go on after it in the next process.
+   */
+  stream(options?: StreamOptions): AsyncGenerator<Event, void, void>;
+}
+
+export class LNTPay {
+  constructor(options?: ClientOptions);
+  readonly charges: Charges;
+  readonly withdrawals: Withdrawals;
+  readonly balance: Balance;
+  readonly transfers: Transfers;
+  readonly keys: Keys;
+  readonly webhooks: Webhooks;
+  readonly events: Events;
+}
+
+export default LNTPay;
+
+export class LNTPayError extends Error {
+  /**
+   * Switch on this. The API's codes, and `network_error`, `timeout`, `unexpected_response` (not LNTPay has answered, but
+   * something in between) and `invalid_signature`.
+   */
+  readonly code: string;
+  /** Of the answer, if one came. */
+  readonly status?: number;
+  /** For people; the message without the fields. */
+  readonly detail: string;
+  /** Names the request in the server's log. */
+  readonly requestId?: string;
+  readonly errors: { field: string; message: string }[];
+  readonly retryAfterMs?: number;
+  /** Of a write: repeated with it, what has had an effect has no other. */
+  readonly idempotencyKey?: string;
+  readonly cause?: unknown;
+}
