@@ -57,7 +57,7 @@ export interface Page<T> {
 }
 
 /** `await` gives the first page; `for await` goes through all items, and asks for pages as it needs them. */
-export interface List<T> extends PromiseLike<Page<T>>, AsyncIterable<T> {}
+export interface List<T> extends Pick<Promise<Page<T>>, 'then' | 'catch' | 'finally'>, AsyncIterable<T> {}
 
 export interface ListParams {
   /** Items on a page, 1 to 100; 20 by default. */

@@ -270,6 +270,14 @@ class List {
     return this.#first.then(onFulfilled, onRejected);
   }
 
+  catch(onRejected) {
+    return this.then(undefined, onRejected);
+  }
+
+  finally(onFinally) {
+    return Promise.resolve(this).finally(onFinally);
+  }
+
   async *[Symbol.asyncIterator]() {
     for (let cursor = this.#params?.cursor; ;) {
       const page = await this.#fetch({ ...this.#params, cursor });

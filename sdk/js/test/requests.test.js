@@ -222,11 +222,16 @@ const page = (data, next) => json(200, { object: 'list', data, has_more: next !=
 
 test('a list awaited is its first page', async (t) => {
   const { lntpay, requests } = await serve(t, page([{ id: 'ch_2' }], 'c1'), page([{ id: 'ch_1' }], null));
-  const first = await lntpay.charges.list({ limit: 1 });
+  let finished = false;
+  const list = lntpay.charges.list({ limit: 1 });
+  const first = await list.finally(() => { finished = true; });
+  assert.ok(finished);
+  assert.equal(await list, first, 'asked for once');
   assert.deepEqual(first, { object: 'list', data: [{ id: 'ch_2' }], has_more: true, next_cursor: 'c1' });
   const second = await lntpay.charges.list({ limit: 1, cursor: first.next_cursor });
   assert.deepEqual(second.data, [{ id: 'ch_1' }]);
   assert.deepEqual(requests.map(({ url }) => url), ['/v1/charges?limit=1', '/v1/charges?limit=1&cursor=c1']);
+  assert.equal(await lntpay.charges.list().catch(({ code }) => code), 'internal_error');
 });
 
 test('a list iterated is all of it, page by page and through a break', async (t) => {

@@ -1,0 +1,19 @@
+// The stack that tests/e2e/sdk_javascript_test.go starts, and what it does for a test.
+'use strict';
+
+const { LNTPAY_TEST_URL: url } = process.env;
+
+async function ask(path, body) {
+  const answer = await fetch(url + path, { method: 'POST', body: JSON.stringify(body) });
+  if (!answer.ok) throw new Error(`${path}: ${await answer.text()}`);
+  return answer.json();
+}
+
+module.exports = {
+  /** For node's runner: why there is nothing to test against. */
+  skip: url ? false : 'needs the stack that `make test` starts',
+  /** Pays an invoice from outside. */
+  pay: (bolt11) => ask('/pay', { bolt11 }),
+  /** Makes an invoice outside, to withdraw to. */
+  invoice: async (amountMsat) => (await ask('/invoice', { amount_msat: amountMsat })).bolt11,
+};

@@ -1,0 +1,155 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/lntpay/lntpay/payments"
+)
+
+// runNode runs one of the JavaScript SDK's test files as a client's
+// application, with an API that may be behind something.
+func (c *client) runNode(t *testing.T, file, apiURL string) {
+	t.Helper()
+	node, err := exec.LookPath("node")
+	require.NoError(t, err, "the JavaScript SDK is tested with node 18 or newer, which is not installed (Debian: apt-get install nodejs)")
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, node, "--test", filepath.Join("../../sdk/js/test", file))
+	cmd.Env = append(os.Environ(), "LNTPAY_BASE_URL="+apiURL, "LNTPAY_API_KEY="+c.key, "LNTPAY_TEST_URL="+c.serveOutside(t))
+	output, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", output)
+	require.Regexp(t, `(?m)^. pass [1-9]`, string(output), "there are tests in %s", file)
+	require.Regexp(t, `(?m)^. skipped 0$`, string(output))
+}
+
+// serveOutside serves what a test needs from the rest of the world: somebody
+// who pays, and who has an invoice.
+func (c *client) serveOutside(t *testing.T) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	serve := func(path string, do func(ctx context.Context, bolt11 string, amount payments.Msat) (string, error)) {
+		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+			var request struct {
+				Bolt11     string        `json:"bolt11"`
+				AmountMsat payments.Msat `json:"amount_msat"`
+			}
+			err := json.NewDecoder(r.Body).Decode(&request)
+			if err == nil {
+				request.Bolt11, err = do(r.Context(), request.Bolt11, request.AmountMsat)
+			}
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+
+				return
+			}
+			_ = json.NewEncoder(w).Encode(request)
+		})
+	}
+	serve("/pay", func(ctx context.Context, bolt11 string, _ payments.Msat) (string, error) {
+		_, err := c.Net.Pay(ctx, bolt11, 0)
+
+		return bolt11, err
+	})
+	serve("/invoice", func(ctx context.Context, _ string, amount payments.Msat) (string, error) {
+		return c.Net.AddInvoice(ctx, amount, time.Hour)
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+
+	return server.URL
+}
+
+func TestJavaScriptSDK(t *testing.T) {
+	t.Parallel()
+	c := newClient(t)
+	c.runNode(t, "stack.test.js", c.APIURL)
+	c.agrees(t)
+}
+
+func TestJavaScriptSDKOnALossyNetwork(t *testing.T) {
+	t.Parallel()
+	c := newClient(t)
+	network := newLossy(t, c.APIURL)
+	c.runNode(t, "lossy.test.js", network.url)
+	t.Logf("%d requests, lost before the server %d, after it %d, of those writes %d", network.requests.Load(), network.before.Load(),
+		network.after.Load(), network.writes.Load())
+	require.Greater(t, network.before.Load(), int64(10))
+	require.Greater(t, network.after.Load(), int64(10))
+	require.Positive(t, network.writes.Load(), "the dangerous ones")
+
+	// As many as the test has made, each told apart by its external id or its
+	// invoice.
+	var charges, withdrawals int
+	require.NoError(t, c.Store.Pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM charge WHERE workspace_id = $1),
+		(SELECT count(*) FROM withdrawal WHERE workspace_id = $1)`, c.workspaceID).Scan(&charges, &withdrawals))
+	require.Equal(t, 30, charges)
+	require.Equal(t, 10, withdrawals)
+	c.requireBalance(t, 10*(100_000-20_000), 0)
+	c.agrees(t)
+}
+
+// lossy is a network that fails on every third request, by turns before the
+// server has it and after it has answered.
+type lossy struct {
+	url   string
+	proxy *httputil.ReverseProxy
+
+	requests, before, after, writes atomic.Int64
+}
+
+// streamFor is after what time a stream breaks that must.
+const streamFor = 300 * time.Millisecond
+
+func newLossy(t *testing.T, apiURL string) *lossy {
+	t.Helper()
+	target, err := url.Parse(apiURL)
+	require.NoError(t, err)
+	n := &lossy{proxy: &httputil.ReverseProxy{
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		FlushInterval: -1, // Events are passed on at once.
+	}}
+	server := httptest.NewServer(n)
+	t.Cleanup(server.Close)
+	n.url = server.URL
+
+	return n
+}
+
+func (n *lossy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch n.requests.Add(1) % 6 {
+	case 3:
+		n.before.Add(1)
+	case 0:
+		n.after.Add(1)
+		if r.Method == http.MethodPost {
+			n.writes.Add(1)
+		}
+		if strings.HasSuffix(r.URL.Path, "/stream") {
+			ctx, cancel := context.WithTimeout(r.Context(), streamFor)
+			defer cancel()
+			n.proxy.ServeHTTP(w, r.WithContext(ctx))
+		} else {
+			n.proxy.ServeHTTP(httptest.NewRecorder(), r)
+		}
+	default:
+		n.proxy.ServeHTTP(w, r)
+
+		return
+	}
+	// Breaks the connection.
+	panic(http.ErrAbortHandler)
+}
