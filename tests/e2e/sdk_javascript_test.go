@@ -28,7 +28,8 @@ func (c *client) runNode(t *testing.T, file, apiURL string) {
 	require.NoError(t, err, "the JavaScript SDK is tested with node 18 or newer, which is not installed (Debian: apt-get install nodejs)")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, node, "--test", filepath.Join("../../sdk/js/test", file))
+	// Not by --test, whose child would outlive it when it is killed.
+	cmd := exec.CommandContext(ctx, node, filepath.Join("../../sdk/js/test", file))
 	cmd.Env = append(os.Environ(), "LNTPAY_BASE_URL="+apiURL, "LNTPAY_API_KEY="+c.key, "LNTPAY_TEST_URL="+c.serveOutside(t))
 	output, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", output)
@@ -124,6 +125,7 @@ func newLossy(t *testing.T, apiURL string) *lossy {
 	}}
 	server := httptest.NewServer(n)
 	t.Cleanup(server.Close)
+	t.Cleanup(server.CloseClientConnections) // First: a stream may be open.
 	n.url = server.URL
 
 	return n
