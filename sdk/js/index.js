@@ -225,8 +225,11 @@ class Api {
    */
   async *blocks(lastEventId, silenceMs, outer) {
     const headers = this.headers({ accept: 'text/event-stream', ...(lastEventId && { 'last-event-id': lastEventId }) });
-    const open = (signal) => fetch(`${this.root}/v1/events/stream`, { redirect: 'manual', headers, signal });
-    const response = await bounded(this.timeoutMs, outer, open);
+    const response = await bounded(this.timeoutMs, outer, async (signal) => {
+      const answer = await fetch(`${this.root}/v1/events/stream`, { redirect: 'manual', headers, signal });
+      if (signal.aborted) await answer.body?.cancel(); // Too late: nobody will read it.
+      return answer;
+    });
     if (!response.ok) throw errorOf(response, await bounded(this.timeoutMs, outer, () => response.text()));
     const reader = response.body.getReader();
     const decoder = new TextDecoder();

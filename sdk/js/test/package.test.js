@@ -91,6 +91,17 @@ test('what index.d.ts declares is there, and nothing else', () => {
   assert.ok(declared('Charges').methods.includes('wait'), 'the types are read');
 });
 
+test('what the READMEs show can be run', () => {
+  const lntpay = new LNTPay();
+  for (const file of [path.join(root, 'README.md'), path.join(root, '../../README.md')]) {
+    const text = fs.readFileSync(file, 'utf8');
+    const methods = [...text.matchAll(/lntpay\.([a-z.A-Z]+)\(/g)].map(([, name]) => name);
+    assert.ok(methods.length > 2, file);
+    for (const name of methods) assert.equal(typeof name.split('.').reduce((of, part) => of[part], lntpay), 'function', name);
+    for (const [, code] of text.matchAll(/^```js\n([^]*?)^```$/gm)) new Function(`return async () => {${code}}`);
+  }
+});
+
 test('package.json lists what is published', () => {
   const { files, exports: { '.': entry } } = require('../package.json');
   const named = [entry.import, entry.require].flatMap(Object.values).map((file) => file.slice(2));

@@ -1,6 +1,8 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const path = require('node:path');
 const test = require('node:test');
 const { LNTPay, LNTPayError } = require('../index.js');
 const { serve, json, problem, cut, cutInside, silence } = require('./server.js');
@@ -164,6 +166,18 @@ test('a signal ends a request, and the wait for a repeat', async (t) => {
   assert.equal(requests.length, 2);
 });
 
+/** The methods and paths that the API describes. */
+function described() {
+  const text = fs.readFileSync(path.join(__dirname, '../../../api/openapi.yaml'), 'utf8');
+  const where = [];
+  let at;
+  for (const [, route, method] of text.matchAll(/^ {2}(\/v1\/\S+):$|^ {4}(get|post|patch|delete):$/gm)) {
+    if (route) at = route;
+    else where.push(`${method.toUpperCase()} ${at}`);
+  }
+  return where;
+}
+
 test('every call goes where api/openapi.yaml says', async (t) => {
   const calls = {
     'GET /v1/charges/ch_1': (l) => l.charges.get('ch_1'),
@@ -193,9 +207,12 @@ test('every call goes where api/openapi.yaml says', async (t) => {
     'GET /v1/events?type=charge.paid': (l) => l.events.list({ type: 'charge.paid' }),
     'GET /v1/events/evt_1': (l) => l.events.get('evt_1'),
   };
+  const routes = described();
   const { lntpay, requests } = await serve(t, ...Object.keys(calls).map(() => json(200, { done: true })));
   for (const [where, call] of Object.entries(calls)) {
     assert.deepEqual(await call(lntpay), { done: true }, where);
+    const route = where.replace(/\?.*/, '').replace(/\w+_1/, '{id}');
+    assert.ok(routes.includes(route), `${route} is described`);
     const { method, url, headers } = requests.at(-1);
     assert.equal(`${method} ${url}`, where);
     assert.equal(method === 'POST', headers['idempotency-key'] !== undefined, where);

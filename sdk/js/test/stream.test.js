@@ -2,6 +2,7 @@
 
 const assert = require('node:assert/strict');
 const test = require('node:test');
+const { LNTPay } = require('../index.js');
 const { serve, json, problem, cut, silence } = require('./server.js');
 
 const event = (sequence) => ({ id: `evt_${sequence}`, object: 'event', type: 'charge.paid', sequence, data: { object: { text: 'ä' } } });
@@ -117,6 +118,18 @@ test('a fetch that misses an abort holds nobody up', async (t) => {
   const { lntpay } = await serve(t, silence, page(1), stream([block(2)], 'open'), stream([block(3)], 'open'));
   await assert.rejects(lntpay.balance.get({ timeoutMs: 100, maxRetries: 0 }), { code: 'timeout' });
   assert.deepEqual(await take(lntpay.events.stream({ silenceMs: 200 }), 2), [2, 3]);
+});
+
+test('a stream that opens too late is closed', async (t) => {
+  ignoreSignals(t);
+  let closed;
+  const { baseUrl } = await serve(t, page(1), (request, response) => {
+    closed = new Promise((resolve) => response.on('close', resolve));
+    setTimeout(() => stream([], 'open')(request, response), 300);
+  }, stream([block(2)], 'open'));
+  const lntpay = new LNTPay({ apiKey: 'k', baseUrl, backoffMs: 1, timeoutMs: 100 });
+  assert.deepEqual(await take(lntpay.events.stream(), 1), [2]);
+  await closed;
 });
 
 test('leaving a stream closes its connection', async (t) => {
