@@ -7,7 +7,7 @@ export type Metadata = Record<string, string>;
 export interface ClientOptions {
   /** `LNTPAY_API_KEY` by default. Not needed to verify webhooks. */
   apiKey?: string;
-  /** With or without `/v1` at its end. `LNTPAY_BASE_URL` by default, else the development stack, http://127.0.0.1:8080. */
+  /** With or without `/v1` at its end. `LNTPAY_BASE_URL` by default. Not needed to verify webhooks. */
   baseUrl?: string;
   /** For `webhooks.verify`. `LNTPAY_WEBHOOK_SECRET` by default; several with a space between. */
   webhookSecret?: string;

@@ -6,7 +6,6 @@ const crypto = require('node:crypto');
 const { setTimeout: timer } = require('node:timers/promises');
 const { version } = require('./package.json');
 
-const DEFAULT_BASE_URL = 'http://127.0.0.1:8080';
 const DEFAULT_TIMEOUT_MS = 30_000;
 const DEFAULT_MAX_RETRIES = 5;
 const DEFAULT_BACKOFF_MS = 500;
@@ -143,7 +142,7 @@ class Api {
   constructor({ apiKey, baseUrl, timeoutMs, maxRetries, backoffMs }) {
     this.#apiKey = apiKey?.trim();
     if (this.#apiKey && !/^[!-~]+$/.test(this.#apiKey)) throw new TypeError('apiKey is not printable ASCII');
-    this.root = rootOf(baseUrl);
+    this.root = baseUrl ? rootOf(baseUrl) : undefined;
     this.timeoutMs = timeoutMs ?? DEFAULT_TIMEOUT_MS;
     this.maxRetries = maxRetries ?? DEFAULT_MAX_RETRIES;
     this.backoffMs = backoffMs ?? DEFAULT_BACKOFF_MS;
@@ -151,6 +150,8 @@ class Api {
 
   headers(more) {
     if (!this.#apiKey) throw new TypeError('there is no API key: pass apiKey, or set LNTPAY_API_KEY');
+    // No default: the backend is the operator's own, and the key must not go elsewhere by mistake.
+    if (!this.root) throw new TypeError('there is no base URL: pass baseUrl, or set LNTPAY_BASE_URL');
     return { authorization: `Bearer ${this.#apiKey}`, 'user-agent': `lntpay-js/${version}`, ...more };
   }
 
@@ -562,7 +563,7 @@ class LNTPay {
     const { env } = process;
     const api = new Api({
       apiKey: apiKey ?? env.LNTPAY_API_KEY,
-      baseUrl: baseUrl ?? (env.LNTPAY_BASE_URL || DEFAULT_BASE_URL),
+      baseUrl: baseUrl ?? env.LNTPAY_BASE_URL,
       timeoutMs,
       maxRetries,
       backoffMs,

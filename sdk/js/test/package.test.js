@@ -52,9 +52,10 @@ test('the base URL may end in /v1', async (t) => {
   for (const bad of ['127.0.0.1:8080', 'ftp://a', 'nowhere']) assert.throws(() => new LNTPay({ baseUrl: bad }), TypeError);
 });
 
-test('without a key nothing is asked', async (t) => {
+test('without a key or an address nothing is asked', async (t) => {
   const { baseUrl, requests } = await serve(t);
-  await assert.rejects(new LNTPay({ apiKey: '', baseUrl }).balance.get(), TypeError);
+  await assert.rejects(new LNTPay({ apiKey: '', baseUrl }).balance.get(), /LNTPAY_API_KEY/);
+  await assert.rejects(new LNTPay({ apiKey: 'k', baseUrl: '' }).balance.get(), /LNTPAY_BASE_URL/);
   assert.throws(() => new LNTPay({ apiKey: 'a b', baseUrl }), TypeError);
   assert.equal(requests.length, 0);
 });
@@ -95,7 +96,7 @@ test('what the READMEs show can be run', () => {
   const lntpay = new LNTPay();
   for (const file of [path.join(root, 'README.md'), path.join(root, '../../README.md')]) {
     const text = fs.readFileSync(file, 'utf8');
-    const methods = [...text.matchAll(/lntpay\.([a-z.A-Z]+)\(/g)].map(([, name]) => name);
+    const methods = [...text.matchAll(/lntpay\.([a-z][\w.]*)\(/g)].map(([, name]) => name);
     assert.ok(methods.length > 2, file);
     for (const name of methods) assert.equal(typeof name.split('.').reduce((of, part) => of[part], lntpay), 'function', name);
     for (const [, code] of text.matchAll(/^```js\n([^]*?)^```$/gm)) new Function(`return async () => {${code}}`);

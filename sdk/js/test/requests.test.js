@@ -171,15 +171,16 @@ function described() {
   const text = fs.readFileSync(path.join(__dirname, '../../../api/openapi.yaml'), 'utf8');
   const where = [];
   let at;
-  for (const [, route, method] of text.matchAll(/^ {2}(\/v1\/\S+):$|^ {4}(get|post|patch|delete):$/gm)) {
+  for (const [, route, method] of text.matchAll(/^ {2}(\/\S+):$|^ {4}(get|post|patch|delete):$/gm)) {
     if (route) at = route;
-    else where.push(`${method.toUpperCase()} ${at}`);
+    else if (at.startsWith('/v1/')) where.push(`${method.toUpperCase()} ${at}`);
   }
   return where;
 }
 
-test('every call goes where api/openapi.yaml says', async (t) => {
+test('there is a call for all that api/openapi.yaml describes', async (t) => {
   const calls = {
+    'POST /v1/charges': (l) => l.charges.create({ amount_sats: 1 }),
     'GET /v1/charges/ch_1': (l) => l.charges.get('ch_1'),
     'POST /v1/charges/ch_1/cancel': (l) => l.charges.cancel('ch_1'),
     'GET /v1/charges/usage?interval=day&from=2026-01-31T12%3A00%3A00.000Z':
@@ -207,12 +208,11 @@ test('every call goes where api/openapi.yaml says', async (t) => {
     'GET /v1/events?type=charge.paid': (l) => l.events.list({ type: 'charge.paid' }),
     'GET /v1/events/evt_1': (l) => l.events.get('evt_1'),
   };
-  const routes = described();
+  const routes = Object.keys(calls).map((where) => where.replace(/\?.*/, '').replace(/\w+_1/, '{id}'));
+  assert.deepEqual(described().sort(), [...routes, 'GET /v1/events/stream'].sort());
   const { lntpay, requests } = await serve(t, ...Object.keys(calls).map(() => json(200, { done: true })));
   for (const [where, call] of Object.entries(calls)) {
     assert.deepEqual(await call(lntpay), { done: true }, where);
-    const route = where.replace(/\?.*/, '').replace(/\w+_1/, '{id}');
-    assert.ok(routes.includes(route), `${route} is described`);
     const { method, url, headers } = requests.at(-1);
     assert.equal(`${method} ${url}`, where);
     assert.equal(method === 'POST', headers['idempotency-key'] !== undefined, where);
