@@ -38,6 +38,8 @@ func (p *payouts) voidAbandoned(t *testing.T, s *stack, ids []string) {
 	if len(left) == 0 {
 		return
 	}
+	// What lnd says of its own age is trusted to five seconds.
+	pause(t, 10*time.Second, nil)
 	t.Logf("the merchant's node is killed to find what it has not recorded of payments in flight in name only: %v", left)
 	s.kill(t, "lnd_merchant")
 	awaitResults(t, s)
