@@ -101,15 +101,22 @@ func (s *Server) getDelivery(c *call) error {
 	}
 	ctx, cancel := c.context()
 	defer cancel()
-	row, err := c.env.Store.ReadDelivery(ctx, db.ReadDeliveryParams{ID: id, WorkspaceID: c.key.workspaceID})
+	var object deliveryObject
+	// One snapshot: the attempts are those that made the row what it is.
+	err = c.env.Store.Snapshot(ctx, func(_ pgx.Tx, q *db.Queries) error {
+		row, err := q.ReadDelivery(ctx, db.ReadDeliveryParams{ID: id, WorkspaceID: c.key.workspaceID})
+		if err != nil {
+			return err
+		}
+		attempts, err := q.ReadDeliveryAttempts(ctx, []string{id})
+		object = c.deliveryOf(row, attempts)
+
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	attempts, err := c.env.Store.ReadDeliveryAttempts(ctx, []string{id})
-	if err != nil {
-		return err
-	}
-	c.JSON(http.StatusOK, c.deliveryOf(row, attempts))
+	c.JSON(http.StatusOK, object)
 
 	return nil
 }
@@ -158,11 +165,16 @@ func (s *Server) listDeliveries(c *call) error {
 	}
 	ctx, cancel := c.context()
 	defer cancel()
-	rows, err := c.readDeliveries(ctx, page, filter)
-	if err != nil {
+	var rows []db.Delivery
+	var attempts map[string][]db.DeliveryAttempt
+	err = c.env.Store.Snapshot(ctx, func(_ pgx.Tx, q *db.Queries) error {
+		if rows, err = readDeliveries(ctx, q, c.key.workspaceID, page, filter); err != nil {
+			return err
+		}
+		attempts, err = readAttempts(ctx, q, rows)
+
 		return err
-	}
-	attempts, err := readAttempts(ctx, c.env.Store.Queries, rows)
+	})
 	if err != nil {
 		return err
 	}
@@ -173,25 +185,24 @@ func (s *Server) listDeliveries(c *call) error {
 }
 
 // readDeliveries takes the query whose index fits the filter.
-func (c *call) readDeliveries(ctx context.Context, p page, f deliveryFilter) ([]db.Delivery, error) {
-	workspace := c.key.workspaceID
+func readDeliveries(ctx context.Context, q *db.Queries, workspace string, p page, f deliveryFilter) ([]db.Delivery, error) {
 	switch {
 	case f.eventID != "":
-		return c.env.Store.ReadDeliveryPageByEvent(ctx, db.ReadDeliveryPageByEventParams{
+		return q.ReadDeliveryPageByEvent(ctx, db.ReadDeliveryPageByEventParams{
 			WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(), Statuses: f.statuses,
 			EventID: f.eventID, EndpointID: f.endpointID,
 		})
 	case f.endpointID != "":
-		return c.env.Store.ReadDeliveryPageByEndpoint(ctx, db.ReadDeliveryPageByEndpointParams{
+		return q.ReadDeliveryPageByEndpoint(ctx, db.ReadDeliveryPageByEndpointParams{
 			WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(), Statuses: f.statuses, EndpointID: f.endpointID,
 		})
 	case len(f.statuses) > 0 && !slices.Contains(f.statuses, "succeeded"):
-		return c.env.Store.ReadDeliveryPageUnfinished(ctx, db.ReadDeliveryPageUnfinishedParams{
+		return q.ReadDeliveryPageUnfinished(ctx, db.ReadDeliveryPageUnfinishedParams{
 			WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(), Statuses: f.statuses,
 		})
 	}
 
-	return c.env.Store.ReadDeliveryPage(ctx, db.ReadDeliveryPageParams{
+	return q.ReadDeliveryPage(ctx, db.ReadDeliveryPageParams{
 		WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(), Statuses: f.statuses,
 	})
 }

@@ -89,6 +89,29 @@ func TestDeliveryAttempts(t *testing.T) {
 	require.Equal(t, []any{delivery}, listed)
 }
 
+// TestDeliveryIsOfOneInstant: a delivery that ends while it is read is shown
+// with its attempt or without it, never half.
+func TestDeliveryIsOfOneInstant(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.endpoint(`["*"]`)
+	b.happen(t, 40)
+	ids, _ := b.list(b.get(deliveries + "?limit=100"))
+	for _, id := range ids {
+		recorded := make(chan error, 1)
+		go func() {
+			_, err := b.store.RecordDeliverySuccess(t.Context(), db.RecordDeliverySuccessParams{ID: id, StatusCode: 200, Response: []byte{}})
+			recorded <- err
+		}()
+		for over := false; !over; {
+			delivery := b.object(b.get(deliveries+"/"+id), http.StatusOK)
+			over = delivery["status"] == "succeeded"
+			require.Equal(t, over, len(delivery["attempts"].([]any)) == 1, "%v", delivery)
+		}
+		require.NoError(t, <-recorded)
+	}
+}
+
 func TestRedeliver(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
