@@ -80,14 +80,13 @@ func (r *deliveryRun) loop(ctx workflow.Context, id string) error {
 			return err
 		}
 		r.drain()
-		switch {
-		case done && !r.now:
+		if done && !r.now {
 			return nil
-		case done:
-			continue
 		}
-		if err := r.sleep(ctx, wait); err != nil {
-			return err
+		if !r.now {
+			if err := r.sleep(ctx, wait); err != nil {
+				return err
+			}
 		}
 		// An endpoint that is always busy makes long histories.
 		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {

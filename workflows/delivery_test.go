@@ -164,6 +164,26 @@ func TestDeliveryRetryIsNow(t *testing.T) {
 	require.Equal(t, []bool{true, true, false}, asked)
 }
 
+// TestDeliveryRetryDuringAnAttempt: a retry that comes while an attempt runs, or
+// before the run has heard how that ended, has the next one made at once.
+func TestDeliveryRetryDuringAnAttempt(t *testing.T) {
+	t.Parallel()
+	var asked []bool
+	var env *testsuite.TestWorkflowEnvironment
+	env, at := deliveryEnvOf(t, func(in DeliveryInput, n int) (AttemptResult, error) {
+		asked = append(asked, in.Now)
+		if n == 1 {
+			env.SignalWorkflow(SignalRetry, nil)
+		}
+
+		return AttemptResult{Done: n == 2, NextIn: 24 * time.Hour}, nil
+	})
+	env.ExecuteWorkflow(NameDelivery, DeliveryInput{DeliveryID: "dlv_1"})
+	require.NoError(t, env.GetWorkflowError())
+	require.Equal(t, []bool{false, true}, asked)
+	require.Equal(t, []time.Duration{0}, gaps(*at))
+}
+
 // TestDeliveryCancel: a cancelled run fails the delivery, also when Postgres is
 // away at first.
 func TestDeliveryCancel(t *testing.T) {
