@@ -121,7 +121,7 @@ func (a *Charges) inserted(id, keyID string, hash lightning.Hash, judged db.Judg
 		ID: id, WorkspaceID: judged.WorkspaceID, Node: a.Node.Name(), KeyID: keyID, PaymentHash: hash[:],
 		Status: string(payments.ChargeCreating), AmountMsat: int64(request.AmountMsat),
 		Description: request.Description, Metadata: metadata, ExternalID: request.ExternalID,
-		ExpiresInS: request.ExpiresInS, CreatedAt: judged.CreatedAt,
+		ExpiresInS: request.ExpiresInS, CreatedAt: judged.CreatedAt, L402Resource: request.L402Resource,
 	}, nil
 }
 

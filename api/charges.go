@@ -23,35 +23,38 @@ func (s *Server) createCharge(c *call) error {
 	if err != nil {
 		return err
 	}
-	request, err := s.chargeRequest(body)
+	f, err := parseFields(body)
 	if err != nil {
+		return err
+	}
+	request := f.charge(s.config.MaxChargeMsat)
+	if err := f.result(); err != nil {
 		return err
 	}
 	p := post{key: key, body: body, resourceID: payments.NewID(payments.PrefixCharge), request: request}
 
-	return s.drive(c, p, func(ctx context.Context, claimed claim) error {
+	return s.drive(c, p, c.openCharge(request))
+}
+
+// openCharge has the charge of a claim opened.
+func (c *call) openCharge(request payments.ChargeRequest) func(context.Context, claim) error {
+	return func(ctx context.Context, claimed claim) error {
 		return c.env.Charges.OpenCharge(ctx, workflows.ChargeRef{
 			ID: claimed.resourceID, WorkspaceID: c.key.workspaceID, AmountMsat: request.AmountMsat,
 		}, claimed.startBy)
-	})
+	}
 }
 
-// chargeRequest validates everything that needs no lock.
-func (s *Server) chargeRequest(body []byte) (payments.ChargeRequest, error) {
-	f, err := parseFields(body)
-	if err != nil {
-		return payments.ChargeRequest{}, err
-	}
-	request := payments.ChargeRequest{
-		AmountMsat:  f.amount(s.config.MaxChargeMsat),
+// charge reads the fields of a new charge.
+func (f *fields) charge(maxMsat payments.Msat) payments.ChargeRequest {
+	return payments.ChargeRequest{
+		AmountMsat:  f.amount(maxMsat),
 		Description: f.description(),
 		ExpiresInS: f.seconds("expires_in",
 			payments.MinExpiresInSeconds, payments.MaxExpiresInSeconds, payments.DefaultExpiresInSeconds),
 		Metadata:   f.metadata("metadata"),
 		ExternalID: f.textChars("external_id", payments.MaxExternalIDChars),
 	}
-
-	return request, f.result()
 }
 
 // description is bounded in bytes: BOLT11 carries it as such.

@@ -100,8 +100,12 @@ func (f *fakeCharges) OpenCharge(ctx context.Context, ref workflows.ChargeRef, s
 	})
 }
 
+// preimageOf is what paying a charge of fakeCharges reveals.
+func preimageOf(id string) [32]byte { return sha256.Sum256([]byte(id)) }
+
 func (f *fakeCharges) open(ctx context.Context, q *db.Queries, id string, startBy time.Time) error {
-	hash := sha256.Sum256([]byte(id))
+	preimage := preimageOf(id)
+	hash := sha256.Sum256(preimage[:])
 	if _, err := q.JudgeOpening(ctx, db.JudgeOpeningParams{
 		ID: id, StartBy: startBy, Node: "test", KeyID: "test", PaymentHash: hash[:],
 	}); err != nil {
@@ -173,7 +177,8 @@ func freeze(ctx context.Context, q *db.Queries, claimID string, status int32, ob
 // pay settles a charge as the node would.
 func (f *fakeCharges) pay(t *testing.T, id string, amount payments.Msat) {
 	t.Helper()
-	hash := sha256.Sum256([]byte(id))
+	preimage := preimageOf(id)
+	hash := sha256.Sum256(preimage[:])
 	_, err := f.store.WriteReceipts(t.Context(), "test", time.Time{}, []store.Settlement{{
 		PaymentHash: hash, AmtPaidMsat: amount, SettleIndex: 1, AddIndex: 1, SettledAt: time.Now(),
 	}})

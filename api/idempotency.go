@@ -123,26 +123,30 @@ func (c *call) claimPost(ctx context.Context, q *db.Queries, p post) (claim, err
 // drive claims p and has it decided by a workflow, then sends what was frozen.
 // decide returns nil once the claim has its answer.
 func (s *Server) drive(c *call, p post, decide func(ctx context.Context, claimed claim) error) error {
-	release, err := s.inFlight.acquire(c.Request.Context())
-	if err != nil {
-		return err
-	}
-	defer release()
-	ctx, cancel := c.context()
-	defer cancel()
-	claimed, err := c.claimPost(ctx, c.env.Store.Queries, p)
-	if err != nil {
-		return err
-	}
-	if claimed.answer == nil {
-		claimed.answer, err = c.env.decideOnce(c.Request.Context(), claimed, decide)
-	}
+	claimed, err := s.decided(c, p, decide)
 	if err != nil {
 		return err
 	}
 	c.sendFrozen(*claimed.answer, claimed.replayed)
 
 	return nil
+}
+
+// decided is drive without the sending: the claim comes with its answer.
+func (s *Server) decided(c *call, p post, decide func(ctx context.Context, claimed claim) error) (claim, error) {
+	release, err := s.inFlight.acquire(c.Request.Context())
+	if err != nil {
+		return claim{}, err
+	}
+	defer release()
+	ctx, cancel := c.context()
+	defer cancel()
+	claimed, err := c.claimPost(ctx, c.env.Store.Queries, p)
+	if err == nil && claimed.answer == nil {
+		claimed.answer, err = c.env.decideOnce(c.Request.Context(), claimed, decide)
+	}
+
+	return claimed, err
 }
 
 // decideOnce lets concurrent repeats share one attempt. The attempt does not

@@ -69,8 +69,9 @@ type Deliveries interface {
 	Deliver(ctx context.Context, deliveryID string) error
 }
 
-// Sealer encrypts the secrets that must be known in clear to sign;
-// webhooks.Sealer is the one that does.
+// Sealer encrypts the secrets that must be known in clear to sign, and gives
+// keys of other purposes; webhooks.Sealer is the one that does.
 type Sealer interface {
 	Seal(endpointID, secret string) []byte
+	Derive(label string) [32]byte
 }

@@ -58,6 +58,9 @@ type ChargeRequest struct {
 	ExpiresInS  int32             `json:"expires_in_s"`
 	Metadata    map[string]string `json:"metadata"`
 	ExternalID  *string           `json:"external_id"`
+	// L402Resource is what the L402 token that the charge is for opens; nil for
+	// any other charge.
+	L402Resource *string `json:"l402_resource,omitempty"`
 }
 
 // Charge is one request for money and what became of it.

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -24,8 +26,11 @@ var ErrSeal = errors.New("webhooks: sealed secret does not open with this key fo
 
 // Sealer keeps webhook secrets unreadable at rest: AES-256-GCM with the
 // endpoint's id as associated data, so that a secret copied to another row does
-// not open there.
-type Sealer struct{ aead cipher.AEAD }
+// not open there. Other keys of an environment derive from its secret too.
+type Sealer struct {
+	aead cipher.AEAD
+	key  []byte
+}
 
 // NewSealer makes a Sealer of a 32-byte key.
 func NewSealer(key []byte) (*Sealer, error) {
@@ -41,7 +46,7 @@ func NewSealer(key []byte) (*Sealer, error) {
 		return nil, fmt.Errorf("webhooks: secrets key: %w", err)
 	}
 
-	return &Sealer{aead}, nil
+	return &Sealer{aead: aead, key: bytes.Clone(key)}, nil
 }
 
 // LoadSealer makes a Sealer of a file that holds 32 bytes in hex. Its errors
@@ -82,4 +87,14 @@ func (s *Sealer) Open(endpointID string, sealed []byte) (string, error) {
 	}
 
 	return string(secret), nil
+}
+
+// Derive is a key for another purpose (HKDF-SHA256, RFC 5869). Each label gives
+// its own, and none tells of another.
+func (s *Sealer) Derive(label string) (derived [32]byte) {
+	// Fails only for more than 255 blocks.
+	key, _ := hkdf.Key(sha256.New, s.key, nil, label, len(derived))
+	copy(derived[:], key)
+
+	return derived
 }

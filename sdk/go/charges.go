@@ -67,6 +67,14 @@ type ChargeParams struct {
 	ExternalID string `json:"external_id,omitempty"`
 }
 
+// chargeBody is ChargeParams as the API takes them.
+type chargeBody struct {
+	ChargeParams
+	ExpiresIn int64 `json:"expires_in,omitempty"`
+}
+
+func (p ChargeParams) body() chargeBody { return chargeBody{p, wholeSeconds(p.ExpiresIn)} }
+
 // ChargeFilter selects charges; zero fields select all.
 type ChargeFilter struct {
 	Status        ChargeStatus
@@ -82,12 +90,7 @@ const chargesPath = "/v1/charges"
 // Create makes a charge, with an invoice to be paid. It needs the scope
 // charges:write.
 func (s *Charges) Create(ctx context.Context, params ChargeParams, options ...WriteOption) (*Charge, error) {
-	body := struct {
-		ChargeParams
-		ExpiresIn int64 `json:"expires_in,omitempty"`
-	}{params, wholeSeconds(params.ExpiresIn)}
-
-	return call[Charge](ctx, s.c, post(chargesPath, body, options))
+	return call[Charge](ctx, s.c, post(chargesPath, params.body(), options))
 }
 
 // Get is a charge as it is. It needs the scope charges:read, as Wait, List and

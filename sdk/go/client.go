@@ -53,6 +53,8 @@ type Options struct {
 type Client struct {
 	// Charges are requests for money.
 	Charges *Charges
+	// L402 are tokens that are sold by a charge.
+	L402 *L402
 	// Withdrawals are payments of outside invoices.
 	Withdrawals *Withdrawals
 	// Ledger is what was booked, and what it adds up to.
@@ -103,6 +105,7 @@ func New(options Options) (*Client, error) {
 		streamIdle:    45 * time.Second,
 	}
 	c.Charges = &Charges{c}
+	c.L402 = &L402{c}
 	c.Withdrawals = &Withdrawals{c}
 	c.Ledger = &Ledger{c}
 	c.Keys = &Keys{c}

@@ -63,6 +63,19 @@ func TestRequests(t *testing.T) {
 		"charges": {func(c *Client) error {
 			return drain(c.Charges.List(ctx, ChargeFilter{Status: ChargePaid, ExternalID: "a b", CreatedBefore: day, PageSize: 7}))
 		}, "GET /v1/charges?created_before=2026-01-31T11%3A00%3A00Z&external_id=a+b&limit=7&status=paid", ""},
+		"challenge": {func(c *Client) error {
+			_, err := c.L402.CreateChallenge(ctx, L402ChallengeParams{
+				ChargeParams: ChargeParams{AmountMsat: 21 * Sat, ExpiresIn: time.Minute}, Resource: "GET /a", Caveats: []string{"x=y"},
+			})
+
+			return err
+		}, "POST /v1/l402/challenges", `{"amount_msat":21000,"expires_in":60,"resource":"GET /a","caveats":["x=y"]}`},
+		"verify": {func(c *Client) error {
+			_, err := c.L402.Verify(ctx, "L402 a:b", "GET /a")
+
+			return err
+		}, "POST /v1/l402/verify", `{"authorization":"L402 a:b","resource":"GET /a"}`},
+		"revoke": {func(c *Client) error { return c.L402.Revoke(ctx, "ch_1") }, "DELETE /v1/l402/challenges/ch_1", ""},
 		"withdrawal": {func(c *Client) error {
 			_, err := c.Withdrawals.Create(ctx, WithdrawalParams{Bolt11: "lnbc1", MaxFeeMsat: new(int64(0))})
 
@@ -150,7 +163,7 @@ func TestRequests(t *testing.T) {
 		equal(t, of.want, got[0].method+" "+got[0].path)
 		equal(t, of.body, got[0].body)
 		equal(t, "Bearer lnt_sandbox_test", got[0].header.Get("Authorization"))
-		equal(t, got[0].method == http.MethodPost && name != "quote", got[0].header.Get("Idempotency-Key") != "")
+		equal(t, got[0].method == http.MethodPost && name != "quote" && name != "verify", got[0].header.Get("Idempotency-Key") != "")
 		equal(t, of.body != "", got[0].header.Get("Content-Type") == "application/json")
 	}
 }

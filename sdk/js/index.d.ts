@@ -135,6 +135,48 @@ export interface Charges {
   wait(id: string, options?: WaitOptions): Promise<Charge>;
 }
 
+export type L402ChallengeParams = ChargeParams & {
+  /** What the token opens, in your own words. It is also the invoice's description if there is no other. */
+  resource: string;
+  /** Further conditions, each `condition=value`: `lntpay_valid_until` is enforced, others are handed back by verify. */
+  caveats?: string[] | null;
+};
+
+export interface L402Challenge {
+  /** That of the charge. */
+  id: string;
+  object: 'l402_challenge';
+  environment: Environment;
+  resource: string;
+  caveats: string[];
+  /** The token: as good as money once it is paid. */
+  macaroon: string;
+  /** The header of that name for your answer 402. */
+  www_authenticate: string;
+  charge: Charge;
+}
+
+export interface L402Verification {
+  object: 'l402_verification';
+  environment: Environment;
+  valid: boolean;
+  reason: 'malformed' | 'bad_signature' | 'wrong_preimage' | 'widened' | 'wrong_resource' | 'expired' | 'revoked' | null;
+  /** Null where the token is not ours. */
+  charge_id: string | null;
+  payment_hash: string | null;
+  caveats: string[];
+}
+
+/** Tokens that the API mints and judges. A gate that judges by itself is `gate`. */
+export interface L402 {
+  /** Makes a charge, and a token that is worth something once it is paid. */
+  createChallenge(params: L402ChallengeParams, options?: WriteOptions): Promise<L402Challenge>;
+  /** Judges the value of an Authorization header. A token that is not valid is no error. */
+  verify(authorization: string, resource: string, options?: WriteOptions): Promise<L402Verification>;
+  /** Makes a token worthless, by the id of its charge. */
+  revoke(id: string, options?: RequestOptions): Promise<void>;
+}
+
 export type WithdrawalStatus = 'pending' | 'in_flight' | 'succeeded' | 'failed';
 
 export interface WithdrawalFailure {
@@ -422,6 +464,7 @@ export interface Events {
 export class LNTPay {
   constructor(options?: ClientOptions);
   readonly charges: Charges;
+  readonly l402: L402;
   readonly withdrawals: Withdrawals;
   readonly balance: Balance;
   readonly transfers: Transfers;

@@ -334,6 +334,20 @@ class Charges extends Resource {
   }
 }
 
+class L402 extends Resource {
+  createChallenge(params, options) {
+    return this.api.post('/l402/challenges', params, options);
+  }
+
+  verify(authorization, resource, options) {
+    return this.api.post('/l402/verify', { authorization, resource }, options);
+  }
+
+  async revoke(id, options) {
+    return this.api.request('DELETE', `/l402/challenges/${safe(id)}`, undefined, options);
+  }
+}
+
 class Withdrawals extends Resource {
   create(params, options) {
     return this.api.post('/withdrawals', params, options);
@@ -569,6 +583,7 @@ class LNTPay {
       backoffMs,
     });
     this.charges = new Charges(api);
+    this.l402 = new L402(api);
     this.withdrawals = new Withdrawals(api);
     this.balance = new Balance(api);
     this.transfers = new Transfers(api);

@@ -45,7 +45,7 @@ const closeCharge = `-- name: CloseCharge :one
 UPDATE charge SET status = $1, closed_at = now(), next_check_at = NULL
 WHERE id = $2 AND status = 'pending' AND settling_by IS NULL
     AND ($1::text = 'canceled' OR expires_at <= now() OR $3::boolean)
-RETURNING id, workspace_id, node, key_id, payment_hash, status, amount_msat, amount_paid_msat, description, metadata, external_id, expires_in_s, bolt11, add_index, warnings, settling_by, created_at, expires_at, paid_at, closed_at, next_check_at
+RETURNING id, workspace_id, node, key_id, payment_hash, status, amount_msat, amount_paid_msat, description, metadata, external_id, expires_in_s, bolt11, add_index, warnings, settling_by, created_at, expires_at, paid_at, closed_at, next_check_at, l402_resource, l402_revoked_at
 `
 
 type CloseChargeParams struct {
@@ -82,6 +82,8 @@ func (q *Queries) CloseCharge(ctx context.Context, arg CloseChargeParams) (Charg
 		&i.PaidAt,
 		&i.ClosedAt,
 		&i.NextCheckAt,
+		&i.L402Resource,
+		&i.L402RevokedAt,
 	)
 	return i, err
 }
@@ -163,7 +165,7 @@ func (q *Queries) FinishOpening(ctx context.Context, arg FinishOpeningParams) (s
 }
 
 const getCharge = `-- name: GetCharge :one
-SELECT id, workspace_id, node, key_id, payment_hash, status, amount_msat, amount_paid_msat, description, metadata, external_id, expires_in_s, bolt11, add_index, warnings, settling_by, created_at, expires_at, paid_at, closed_at, next_check_at FROM charge WHERE id = $1
+SELECT id, workspace_id, node, key_id, payment_hash, status, amount_msat, amount_paid_msat, description, metadata, external_id, expires_in_s, bolt11, add_index, warnings, settling_by, created_at, expires_at, paid_at, closed_at, next_check_at, l402_resource, l402_revoked_at FROM charge WHERE id = $1
 `
 
 func (q *Queries) GetCharge(ctx context.Context, id string) (Charge, error) {
@@ -191,6 +193,8 @@ func (q *Queries) GetCharge(ctx context.Context, id string) (Charge, error) {
 		&i.PaidAt,
 		&i.ClosedAt,
 		&i.NextCheckAt,
+		&i.L402Resource,
+		&i.L402RevokedAt,
 	)
 	return i, err
 }
@@ -201,15 +205,15 @@ WITH c AS (
     FROM claim WHERE resource_id = $2 FOR UPDATE
 ), inserted AS (
     INSERT INTO charge (id, workspace_id, node, key_id, payment_hash, status, amount_msat,
-        description, metadata, external_id, expires_in_s)
+        description, metadata, external_id, expires_in_s, l402_resource)
     SELECT c.resource_id, c.workspace_id, $3::text, $4::text, $5::bytea, 'creating',
         (c.request->>'amount_msat')::bigint, c.request->>'description',
         coalesce(nullif(c.request->'metadata', 'null'), '{}'), c.request->>'external_id',
-        (c.request->>'expires_in_s')::int
+        (c.request->>'expires_in_s')::int, c.request->>'l402_resource'
     FROM c WHERE c.answer IS NULL AND NOT c.too_late
         AND NOT EXISTS (SELECT FROM charge WHERE id = $2)
     ON CONFLICT (id) DO NOTHING
-    RETURNING id, workspace_id, node, key_id, payment_hash, status, amount_msat, amount_paid_msat, description, metadata, external_id, expires_in_s, bolt11, add_index, warnings, settling_by, created_at, expires_at, paid_at, closed_at, next_check_at
+    RETURNING id, workspace_id, node, key_id, payment_hash, status, amount_msat, amount_paid_msat, description, metadata, external_id, expires_in_s, bolt11, add_index, warnings, settling_by, created_at, expires_at, paid_at, closed_at, next_check_at, l402_resource, l402_revoked_at
 )
 SELECT c.too_late, (c.answer IS NOT NULL)::boolean AS answered,
     (i.id IS NOT NULL)::boolean AS inserted, coalesce(i.created_at, now())::timestamptz AS created_at,
@@ -299,7 +303,7 @@ func (q *Queries) LockClaim(ctx context.Context, arg LockClaimParams) (LockClaim
 }
 
 const lookAtCharge = `-- name: LookAtCharge :one
-SELECT charge.id, charge.workspace_id, charge.node, charge.key_id, charge.payment_hash, charge.status, charge.amount_msat, charge.amount_paid_msat, charge.description, charge.metadata, charge.external_id, charge.expires_in_s, charge.bolt11, charge.add_index, charge.warnings, charge.settling_by, charge.created_at, charge.expires_at, charge.paid_at, charge.closed_at, charge.next_check_at,
+SELECT charge.id, charge.workspace_id, charge.node, charge.key_id, charge.payment_hash, charge.status, charge.amount_msat, charge.amount_paid_msat, charge.description, charge.metadata, charge.external_id, charge.expires_in_s, charge.bolt11, charge.add_index, charge.warnings, charge.settling_by, charge.created_at, charge.expires_at, charge.paid_at, charge.closed_at, charge.next_check_at, charge.l402_resource, charge.l402_revoked_at,
     coalesce((extract(epoch FROM charge.expires_at - now()) * 1000)::bigint, 0)::bigint AS due_in_ms,
     EXISTS (SELECT FROM receipt r WHERE r.node = charge.node
         AND r.payment_hash = charge.payment_hash AND r.state = 'uncredited') AS has_receipt
@@ -339,6 +343,8 @@ func (q *Queries) LookAtCharge(ctx context.Context, id string) (LookAtChargeRow,
 		&i.Charge.PaidAt,
 		&i.Charge.ClosedAt,
 		&i.Charge.NextCheckAt,
+		&i.Charge.L402Resource,
+		&i.Charge.L402RevokedAt,
 		&i.DueInMs,
 		&i.HasReceipt,
 	)
@@ -378,7 +384,7 @@ UPDATE charge c SET status = 'paid', amount_paid_msat = due.amt_paid_msat,
     -- The node's clock has whole seconds and may be behind.
     paid_at = greatest(due.settled_at, c.created_at), closed_at = now(), next_check_at = NULL
 FROM due WHERE c.id = due.id AND c.status <> 'paid'
-RETURNING c.id, c.workspace_id, c.node, c.key_id, c.payment_hash, c.status, c.amount_msat, c.amount_paid_msat, c.description, c.metadata, c.external_id, c.expires_in_s, c.bolt11, c.add_index, c.warnings, c.settling_by, c.created_at, c.expires_at, c.paid_at, c.closed_at, c.next_check_at, due.was
+RETURNING c.id, c.workspace_id, c.node, c.key_id, c.payment_hash, c.status, c.amount_msat, c.amount_paid_msat, c.description, c.metadata, c.external_id, c.expires_in_s, c.bolt11, c.add_index, c.warnings, c.settling_by, c.created_at, c.expires_at, c.paid_at, c.closed_at, c.next_check_at, c.l402_resource, c.l402_revoked_at, due.was
 `
 
 type PayChargesRow struct {
@@ -419,6 +425,8 @@ func (q *Queries) PayCharges(ctx context.Context, ids []string) ([]PayChargesRow
 			&i.Charge.PaidAt,
 			&i.Charge.ClosedAt,
 			&i.Charge.NextCheckAt,
+			&i.Charge.L402Resource,
+			&i.Charge.L402RevokedAt,
 			&i.Was,
 		); err != nil {
 			return nil, err

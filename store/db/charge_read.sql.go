@@ -12,7 +12,7 @@ import (
 
 const readCharge = `-- name: ReadCharge :one
 
-SELECT id, workspace_id, node, key_id, payment_hash, status, amount_msat, amount_paid_msat, description, metadata, external_id, expires_in_s, bolt11, add_index, warnings, settling_by, created_at, expires_at, paid_at, closed_at, next_check_at FROM charge
+SELECT id, workspace_id, node, key_id, payment_hash, status, amount_msat, amount_paid_msat, description, metadata, external_id, expires_in_s, bolt11, add_index, warnings, settling_by, created_at, expires_at, paid_at, closed_at, next_check_at, l402_resource, l402_revoked_at FROM charge
 WHERE id = $1 AND workspace_id = $2 AND status <> 'creating'
 `
 
@@ -47,12 +47,14 @@ func (q *Queries) ReadCharge(ctx context.Context, arg ReadChargeParams) (Charge,
 		&i.PaidAt,
 		&i.ClosedAt,
 		&i.NextCheckAt,
+		&i.L402Resource,
+		&i.L402RevokedAt,
 	)
 	return i, err
 }
 
 const readChargePage = `-- name: ReadChargePage :many
-SELECT id, workspace_id, node, key_id, payment_hash, status, amount_msat, amount_paid_msat, description, metadata, external_id, expires_in_s, bolt11, add_index, warnings, settling_by, created_at, expires_at, paid_at, closed_at, next_check_at FROM charge
+SELECT id, workspace_id, node, key_id, payment_hash, status, amount_msat, amount_paid_msat, description, metadata, external_id, expires_in_s, bolt11, add_index, warnings, settling_by, created_at, expires_at, paid_at, closed_at, next_check_at, l402_resource, l402_revoked_at FROM charge
 WHERE workspace_id = $1 AND status <> 'creating' AND id < $2
   AND created_at > $3 AND created_at < $4
 ORDER BY id DESC LIMIT $5
@@ -103,6 +105,8 @@ func (q *Queries) ReadChargePage(ctx context.Context, arg ReadChargePageParams) 
 			&i.PaidAt,
 			&i.ClosedAt,
 			&i.NextCheckAt,
+			&i.L402Resource,
+			&i.L402RevokedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -115,7 +119,7 @@ func (q *Queries) ReadChargePage(ctx context.Context, arg ReadChargePageParams) 
 }
 
 const readChargePageByExternalID = `-- name: ReadChargePageByExternalID :many
-SELECT id, workspace_id, node, key_id, payment_hash, status, amount_msat, amount_paid_msat, description, metadata, external_id, expires_in_s, bolt11, add_index, warnings, settling_by, created_at, expires_at, paid_at, closed_at, next_check_at FROM charge
+SELECT id, workspace_id, node, key_id, payment_hash, status, amount_msat, amount_paid_msat, description, metadata, external_id, expires_in_s, bolt11, add_index, warnings, settling_by, created_at, expires_at, paid_at, closed_at, next_check_at, l402_resource, l402_revoked_at FROM charge
 WHERE workspace_id = $1 AND status <> 'creating' AND external_id = $2::text
   AND id < $3 AND ($4::text = '' OR status = $4::text)
   AND created_at > $5 AND created_at < $6
@@ -171,6 +175,8 @@ func (q *Queries) ReadChargePageByExternalID(ctx context.Context, arg ReadCharge
 			&i.PaidAt,
 			&i.ClosedAt,
 			&i.NextCheckAt,
+			&i.L402Resource,
+			&i.L402RevokedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -183,7 +189,7 @@ func (q *Queries) ReadChargePageByExternalID(ctx context.Context, arg ReadCharge
 }
 
 const readChargePageByStatus = `-- name: ReadChargePageByStatus :many
-SELECT id, workspace_id, node, key_id, payment_hash, status, amount_msat, amount_paid_msat, description, metadata, external_id, expires_in_s, bolt11, add_index, warnings, settling_by, created_at, expires_at, paid_at, closed_at, next_check_at FROM charge
+SELECT id, workspace_id, node, key_id, payment_hash, status, amount_msat, amount_paid_msat, description, metadata, external_id, expires_in_s, bolt11, add_index, warnings, settling_by, created_at, expires_at, paid_at, closed_at, next_check_at, l402_resource, l402_revoked_at FROM charge
 WHERE workspace_id = $1 AND status <> 'creating' AND status = $2 AND id < $3
   AND created_at > $4 AND created_at < $5
 ORDER BY id DESC LIMIT $6
@@ -236,6 +242,8 @@ func (q *Queries) ReadChargePageByStatus(ctx context.Context, arg ReadChargePage
 			&i.PaidAt,
 			&i.ClosedAt,
 			&i.NextCheckAt,
+			&i.L402Resource,
+			&i.L402RevokedAt,
 		); err != nil {
 			return nil, err
 		}

@@ -51,6 +51,8 @@ type Charge struct {
 	PaidAt         *time.Time
 	ClosedAt       *time.Time
 	NextCheckAt    *time.Time
+	L402Resource   *string
+	L402RevokedAt  *time.Time
 }
 
 type Claim struct {

@@ -914,7 +914,7 @@ func (q *Queries) OpenResolution(ctx context.Context, withdrawalID string) (With
 const payChargeByBook = `-- name: PayChargeByBook :one
 UPDATE charge SET status = 'paid', amount_paid_msat = amount_msat, paid_at = now(), closed_at = now(), next_check_at = NULL
 WHERE id = $1 AND status = 'pending' AND settling_by = $2::text
-RETURNING id, workspace_id, node, key_id, payment_hash, status, amount_msat, amount_paid_msat, description, metadata, external_id, expires_in_s, bolt11, add_index, warnings, settling_by, created_at, expires_at, paid_at, closed_at, next_check_at
+RETURNING id, workspace_id, node, key_id, payment_hash, status, amount_msat, amount_paid_msat, description, metadata, external_id, expires_in_s, bolt11, add_index, warnings, settling_by, created_at, expires_at, paid_at, closed_at, next_check_at, l402_resource, l402_revoked_at
 `
 
 type PayChargeByBookParams struct {
@@ -949,6 +949,8 @@ func (q *Queries) PayChargeByBook(ctx context.Context, arg PayChargeByBookParams
 		&i.PaidAt,
 		&i.ClosedAt,
 		&i.NextCheckAt,
+		&i.L402Resource,
+		&i.L402RevokedAt,
 	)
 	return i, err
 }

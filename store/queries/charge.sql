@@ -19,11 +19,11 @@ WITH c AS (
     FROM claim WHERE resource_id = @id FOR UPDATE
 ), inserted AS (
     INSERT INTO charge (id, workspace_id, node, key_id, payment_hash, status, amount_msat,
-        description, metadata, external_id, expires_in_s)
+        description, metadata, external_id, expires_in_s, l402_resource)
     SELECT c.resource_id, c.workspace_id, @node::text, @key_id::text, @payment_hash::bytea, 'creating',
         (c.request->>'amount_msat')::bigint, c.request->>'description',
         coalesce(nullif(c.request->'metadata', 'null'), '{}'), c.request->>'external_id',
-        (c.request->>'expires_in_s')::int
+        (c.request->>'expires_in_s')::int, c.request->>'l402_resource'
     FROM c WHERE c.answer IS NULL AND NOT c.too_late
         AND NOT EXISTS (SELECT FROM charge WHERE id = @id)
     ON CONFLICT (id) DO NOTHING

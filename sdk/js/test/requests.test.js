@@ -186,6 +186,9 @@ test('there is a call for all that api/openapi.yaml describes', async (t) => {
     'GET /v1/charges/usage?interval=day&from=2026-01-31T12%3A00%3A00.000Z':
       (l) => l.charges.usage({ interval: 'day', from: new Date('2026-01-31T12:00:00Z'), to: undefined }),
     'GET /v1/charges?status=paid&limit=5': (l) => l.charges.list({ status: 'paid', limit: 5 }),
+    'POST /v1/l402/challenges': (l) => l.l402.createChallenge({ amount_sats: 1, resource: 'GET /a' }),
+    'POST /v1/l402/verify': (l) => l.l402.verify('L402 a:b', 'GET /a'),
+    'DELETE /v1/l402/challenges/ch_1': (l) => l.l402.revoke('ch_1'),
     'POST /v1/withdrawals': (l) => l.withdrawals.create({ bolt11: 'a' }),
     'GET /v1/withdrawals/wd_1': (l) => l.withdrawals.get('wd_1'),
     'GET /v1/withdrawals': (l) => l.withdrawals.list(),
