@@ -175,7 +175,7 @@ func (s *Server) verifyL402(c *call) error {
 	if err != nil {
 		answer.Reason = &reason
 	}
-	if credential != nil && reason != l402.BadSignature {
+	if credential != nil && reason != l402.ErrBadSignature {
 		id := credential.Macaroon.ID
 		chargeID, hash := id.ChargeID(), hex.EncodeToString(id.PaymentHash[:])
 		answer.ChargeID, answer.PaymentHash = &chargeID, &hash
@@ -203,7 +203,7 @@ func withoutPreimage(caveat l402.Caveat) string {
 func (c *call) verified(authorization string, request l402.Request) (*l402.Credential, error) {
 	credentials, err := l402.ParseAuthorization(authorization)
 	if errors.Is(err, l402.ErrNoCredential) {
-		err = l402.Malformed
+		err = l402.ErrMalformed
 	}
 	var judged *l402.Credential
 	for _, judged = range credentials {
@@ -228,7 +228,7 @@ func (c *call) verify(credential *l402.Credential, request l402.Request) error {
 		return fmt.Errorf("read the charge of a token: %w", err)
 	}
 	if revoked {
-		return l402.Revoked
+		return l402.ErrRevoked
 	}
 
 	return nil

@@ -52,7 +52,7 @@ func FromHeader(header http.Header) ([]*Credential, error) {
 	case !tried:
 		return nil, ErrNoCredential
 	case len(found) == 0:
-		return nil, Malformed
+		return nil, ErrMalformed
 	case len(found) > maxCredentials:
 		found = found[:maxCredentials]
 	}

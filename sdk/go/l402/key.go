@@ -17,7 +17,7 @@ type Key struct{ secret [32]byte }
 // The labels of what derives from a key.
 const (
 	labelRootKey = "lntpay l402 root key v1"
-	labelTokenID = "lntpay l402 token id v1"
+	labelTokenID = "lntpay l402 token id v1" //nolint:gosec // A label, no secret.
 )
 
 // NewKey is the key of 32 secret bytes.
@@ -85,10 +85,10 @@ func (k Key) Mint(chargeID, paymentHash string, caveats ...Caveat) (*Macaroon, e
 func (k Key) Verify(credential *Credential, request Request) error {
 	m := credential.Macaroon
 	if !m.signedBy(k.rootKey(m.ID)) {
-		return BadSignature
+		return ErrBadSignature
 	}
 	if !credential.Preimage.Pays(m.ID.PaymentHash) {
-		return WrongPreimage
+		return ErrWrongPreimage
 	}
 
 	return request.judge(m.Caveats, credential.Preimage)

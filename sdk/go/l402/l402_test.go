@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,34 +85,34 @@ func TestWhatATokenIsGoodFor(t *testing.T) {
 	}{
 		"as minted":           {func(*l402.Credential, *l402.Request) {}, nil},
 		"cheaper":             {asked(func(r *l402.Request) { r.AmountMsat = 1 }), nil},
-		"dearer":              {asked(func(r *l402.Request) { r.AmountMsat = 21_001 }), l402.Underpaid},
-		"other resource":      {asked(func(r *l402.Request) { r.Resource = "GET /admin" }), l402.WrongResource},
-		"other service":       {asked(func(r *l402.Request) { r.Service = "news" }), l402.WrongService},
-		"at the end":          {asked(func(r *l402.Request) { r.Now = now.Add(time.Hour) }), l402.Expired},
+		"dearer":              {asked(func(r *l402.Request) { r.AmountMsat = 21_001 }), l402.ErrUnderpaid},
+		"other resource":      {asked(func(r *l402.Request) { r.Resource = "GET /admin" }), l402.ErrWrongResource},
+		"other service":       {asked(func(r *l402.Request) { r.Service = "news" }), l402.ErrWrongService},
+		"at the end":          {asked(func(r *l402.Request) { r.Now = now.Add(time.Hour) }), l402.ErrExpired},
 		"the last second":     {asked(func(r *l402.Request) { r.Now = now.Add(time.Hour - time.Second) }), nil},
-		"wrong preimage":      {func(c *l402.Credential, _ *l402.Request) { c.Preimage[0]++ }, l402.WrongPreimage},
+		"wrong preimage":      {func(c *l402.Credential, _ *l402.Request) { c.Preimage[0]++ }, l402.ErrWrongPreimage},
 		"narrowed in time":    {attenuate(l402.ValidUntil(testService, now.Add(time.Minute))), nil},
-		"narrowed to nothing": {attenuate(l402.ValidUntil(testService, now)), l402.Expired},
-		"later end":           {attenuate(l402.ValidUntil(testService, now.Add(2*time.Hour))), l402.Widened},
-		"higher amount":       {attenuate(l402.Amount(testService, 1_000_000)), l402.Widened},
-		"another resource":    {attenuate(l402.Resource(testService, "GET /admin")), l402.Widened},
-		"more services":       {attenuate(l402.Services(testService, "news")), l402.Widened},
+		"narrowed to nothing": {attenuate(l402.ValidUntil(testService, now)), l402.ErrExpired},
+		"later end":           {attenuate(l402.ValidUntil(testService, now.Add(2*time.Hour))), l402.ErrWidened},
+		"higher amount":       {attenuate(l402.Amount(testService, 1_000_000)), l402.ErrWidened},
+		"another resource":    {attenuate(l402.Resource(testService, "GET /admin")), l402.ErrWidened},
+		"more services":       {attenuate(l402.Services(testService, "news")), l402.ErrWidened},
 		"same services":       {attenuate(l402.Services(testService)), nil},
-		"no number":           {attenuate(l402.Caveat{Condition: testService + "_valid_until", Value: "never"}), l402.Widened},
+		"no number":           {attenuate(l402.Caveat{Condition: testService + "_valid_until", Value: "never"}), l402.ErrWidened},
 		"unknown caveat":      {attenuate(l402.Caveat{Condition: "colour", Value: "blue"}), nil},
 		"no caveat":           {attenuate(l402.Caveat{Value: "just text"}), nil},
 		"its preimage":        {attenuate(l402.Caveat{Condition: "preimage", Value: hex.EncodeToString(preimage[:])}), nil},
-		"another's preimage":  {attenuate(l402.Caveat{Condition: "preimage", Value: strings.Repeat("0", 64)}), l402.WrongPreimage},
+		"another's preimage":  {attenuate(l402.Caveat{Condition: "preimage", Value: strings.Repeat("0", 64)}), l402.ErrWrongPreimage},
 		"capability":          {asked(func(r *l402.Request) { r.Capability = "add" }), nil},
 		"changed caveat": {func(c *l402.Credential, _ *l402.Request) {
 			c.Macaroon.Caveats = append([]l402.Caveat{}, c.Macaroon.Caveats...)
 			c.Macaroon.Caveats[1].Value = "GET /admin"
-		}, l402.BadSignature},
-		"removed caveat": {func(c *l402.Credential, _ *l402.Request) { c.Macaroon.Caveats = c.Macaroon.Caveats[:3] }, l402.BadSignature},
+		}, l402.ErrBadSignature},
+		"removed caveat": {func(c *l402.Credential, _ *l402.Request) { c.Macaroon.Caveats = c.Macaroon.Caveats[:3] }, l402.ErrBadSignature},
 		"another payment": {func(c *l402.Credential, _ *l402.Request) {
 			c.Preimage = l402.Preimage{9}
 			c.Macaroon.ID.PaymentHash = sha256.Sum256(c.Preimage[:])
-		}, l402.BadSignature},
+		}, l402.ErrBadSignature},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -130,7 +131,7 @@ func TestACapabilityMustBeAmongThoseOfTheToken(t *testing.T) {
 		Macaroon: minted(t, append(caveats(), l402.Capabilities(testService, "add", "subtract"))...), Preimage: preimage,
 	}
 	asked := request()
-	for capability, want := range map[string]error{"add": nil, "subtract": nil, "divide": l402.WrongCapability} {
+	for capability, want := range map[string]error{"add": nil, "subtract": nil, "divide": l402.ErrWrongCapability} {
 		asked.Capability = capability
 		if err := testKey.Verify(credential, asked); !errors.Is(err, want) {
 			t.Fatalf("%s: got %v, want %v", capability, err, want)
@@ -141,8 +142,8 @@ func TestACapabilityMustBeAmongThoseOfTheToken(t *testing.T) {
 // A token that lacks a caveat is not one of this use of the key.
 func TestRequiredCaveats(t *testing.T) {
 	t.Parallel()
-	for i, want := range []error{l402.WrongService, l402.WrongResource, nil, l402.Underpaid} {
-		some := append(caveats()[:i], caveats()[i+1:]...)
+	for i, want := range []error{l402.ErrWrongService, l402.ErrWrongResource, nil, l402.ErrUnderpaid} {
+		some := slices.Delete(caveats(), i, i+1)
 		credential := &l402.Credential{Macaroon: minted(t, some...), Preimage: preimage}
 		if err := testKey.Verify(credential, request()); !errors.Is(err, want) {
 			t.Errorf("without %s: got %v, want %v", caveats()[i], err, want)
@@ -156,7 +157,7 @@ func TestAnotherKeyMintsForgeries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := testKey.Verify(&l402.Credential{Macaroon: forged, Preimage: preimage}, request()); !errors.Is(err, l402.BadSignature) {
+	if err := testKey.Verify(&l402.Credential{Macaroon: forged, Preimage: preimage}, request()); !errors.Is(err, l402.ErrBadSignature) {
 		t.Fatal(err)
 	}
 }
@@ -183,13 +184,13 @@ func TestWhereCredentialsAreFound(t *testing.T) {
 		"too many":          {http.Header{"Authorization": {"L402 " + strings.Repeat(token+",", 9) + token + ":" + secret}}, 4, nil},
 		"gRPC":              {http.Header{"Macaroon": {paid.Hex()}}, 1, nil},
 		"gRPC over REST":    {http.Header{"Grpc-Metadata-Macaroon": {paid.Hex()}}, 1, nil},
-		"gRPC, not paid":    {http.Header{"Macaroon": {macaroon.Hex()}}, 0, l402.Malformed},
-		"no preimage":       {http.Header{"Authorization": {"L402 " + token}}, 0, l402.Malformed},
-		"short preimage":    {http.Header{"Authorization": {"L402 " + token + ":ab"}}, 0, l402.Malformed},
-		"not base64":        {http.Header{"Authorization": {"L402 %%%:" + secret}}, 0, l402.Malformed},
-		"cut off":           {http.Header{"Authorization": {"L402 " + token[:40] + ":" + secret}}, 0, l402.Malformed},
-		"empty":             {http.Header{"Authorization": {"L402 :" + secret}}, 0, l402.Malformed},
-		"too long":          {http.Header{"Authorization": {"L402 " + strings.Repeat("A", 20_000) + ":" + secret}}, 0, l402.Malformed},
+		"gRPC, not paid":    {http.Header{"Macaroon": {macaroon.Hex()}}, 0, l402.ErrMalformed},
+		"no preimage":       {http.Header{"Authorization": {"L402 " + token}}, 0, l402.ErrMalformed},
+		"short preimage":    {http.Header{"Authorization": {"L402 " + token + ":ab"}}, 0, l402.ErrMalformed},
+		"not base64":        {http.Header{"Authorization": {"L402 %%%:" + secret}}, 0, l402.ErrMalformed},
+		"cut off":           {http.Header{"Authorization": {"L402 " + token[:40] + ":" + secret}}, 0, l402.ErrMalformed},
+		"empty":             {http.Header{"Authorization": {"L402 :" + secret}}, 0, l402.ErrMalformed},
+		"too long":          {http.Header{"Authorization": {"L402 " + strings.Repeat("A", 20_000) + ":" + secret}}, 0, l402.ErrMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

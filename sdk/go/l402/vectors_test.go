@@ -100,7 +100,7 @@ func TestVectors(t *testing.T) {
 	}
 	want = append(want, '\n')
 	if *update {
-		if err := os.WriteFile(vectorsFile, want, 0o644); err != nil { //nolint:gosec // Public test data.
+		if err := os.WriteFile(vectorsFile, want, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

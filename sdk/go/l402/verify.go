@@ -11,17 +11,17 @@ type Reason string
 // The reasons. The first three say that it is no token of ours or was never
 // paid; after the others a new one may be bought.
 const (
-	Malformed       Reason = "malformed"
-	BadSignature    Reason = "bad_signature"
-	WrongPreimage   Reason = "wrong_preimage"
-	Widened         Reason = "widened"
-	WrongService    Reason = "wrong_service"
-	WrongCapability Reason = "wrong_capability"
-	WrongResource   Reason = "wrong_resource"
-	Expired         Reason = "expired"
-	Underpaid       Reason = "underpaid"
-	Used            Reason = "used"
-	Revoked         Reason = "revoked"
+	ErrMalformed       Reason = "malformed"
+	ErrBadSignature    Reason = "bad_signature"
+	ErrWrongPreimage   Reason = "wrong_preimage"
+	ErrWidened         Reason = "widened"
+	ErrWrongService    Reason = "wrong_service"
+	ErrWrongCapability Reason = "wrong_capability"
+	ErrWrongResource   Reason = "wrong_resource"
+	ErrExpired         Reason = "expired"
+	ErrUnderpaid       Reason = "underpaid"
+	ErrUsed            Reason = "used"
+	ErrRevoked         Reason = "revoked"
 )
 
 // Error makes a reason something to compare with by errors.Is.
@@ -29,7 +29,7 @@ func (r Reason) Error() string { return "l402: the token is refused: " + string(
 
 // Genuine says whether the token was minted by us and paid.
 func (r Reason) Genuine() bool {
-	return !slices.Contains([]Reason{Malformed, BadSignature, WrongPreimage}, r)
+	return !slices.Contains([]Reason{ErrMalformed, ErrBadSignature, ErrWrongPreimage}, r)
 }
 
 // Request is what a token must be good for.
@@ -69,26 +69,26 @@ func (r Request) conditions(paid Preimage) []condition {
 	return []condition{
 		{condServices, r.NeedService, subset, func(value string) bool {
 			return !r.NeedService || slices.Contains(list(value), r.Service)
-		}, WrongService},
-		{r.Service + condResource, true, same, func(value string) bool { return value == r.Resource }, WrongResource},
+		}, ErrWrongService},
+		{r.Service + condResource, true, same, func(value string) bool { return value == r.Resource }, ErrWrongResource},
 		{r.Service + condCapabilities, false, subset, func(value string) bool {
 			return r.Capability == "" || slices.Contains(list(value), r.Capability)
-		}, WrongCapability},
+		}, ErrWrongCapability},
 		{r.Service + condValidUntil, false, noMore, func(value string) bool {
 			end, ok := number(value)
 
 			return ok && r.Now.Unix() < end
-		}, Expired},
+		}, ErrExpired},
 		{r.Service + condAmount, r.AmountMsat > 0, noMore, func(value string) bool {
 			cost, ok := number(value)
 
 			return ok && r.AmountMsat <= cost
-		}, Underpaid},
+		}, ErrUnderpaid},
 		{condPreimage, false, same, func(value string) bool {
 			preimage, err := ParsePreimage(value)
 
 			return err == nil && preimage == paid
-		}, WrongPreimage},
+		}, ErrWrongPreimage},
 	}
 }
 
@@ -102,7 +102,7 @@ func (r Request) judge(caveats []Caveat, paid Preimage) error {
 				continue
 			}
 			if last != nil && !condition.narrower(caveats[i].Value, last.Value) {
-				return Widened
+				return ErrWidened
 			}
 			last = &caveats[i]
 		}
