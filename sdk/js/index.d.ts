@@ -461,6 +461,187 @@ export interface Events {
   stream(options?: StreamOptions): AsyncGenerator<Event, void, void>;
 }
 
+/** Why a token is refused, or that none is there. After the last seven a new one can be bought. */
+export type L402Reason =
+  | 'no_credential' | 'no_challenge' | 'malformed' | 'bad_signature' | 'wrong_preimage'
+  | 'widened' | 'wrong_service' | 'wrong_capability' | 'wrong_resource' | 'expired' | 'underpaid' | 'used';
+
+export interface L402Error extends Error {
+  readonly reason: L402Reason;
+  /** Whether the token was minted by us and paid. */
+  readonly genuine: boolean;
+}
+
+/** A condition that a token is bound to. What is not `condition=value` has an empty condition. */
+export interface Caveat {
+  condition: string;
+  value: string;
+}
+
+/** A bearer token that only its minter can make, and that anybody can narrow. Keep its text out of logs. */
+export interface Macaroon {
+  readonly chargeId: string;
+  /** 64 hex digits. */
+  readonly paymentHash: string;
+  /** 64 hex digits; the same however the token is narrowed. */
+  readonly tokenId: string;
+  readonly caveats: Caveat[];
+  /** A copy with further caveats, each `condition=value`. It needs no key. */
+  attenuate(...caveats: string[]): Macaroon;
+  /** In base64, as headers carry it. */
+  toString(): string;
+}
+
+/** A token with the proof that it was paid. Keep its text out of logs. */
+export interface Credential {
+  readonly macaroon: Macaroon;
+  /** Whether the preimage is that of the macaroon's payment hash. */
+  readonly paid: boolean;
+  /** What follows `Authorization: `. */
+  toString(): string;
+}
+
+export interface L402Request {
+  /** Whose caveats are read. */
+  service: string;
+  /** Whether the token must name the service in its `services` caveat; true by default. */
+  needService?: boolean;
+  /** Must be that of the token. */
+  resource: string;
+  /** Must be among the token's, if it names any. */
+  capability?: string;
+  /** The price now: the token must have cost as much. */
+  amountMsat?: number | bigint;
+  /** The present by default. */
+  now?: Date;
+}
+
+export interface CaveatParams {
+  service: string;
+  resource?: string;
+  validUntil?: Date;
+  amountMsat?: number | bigint;
+  capabilities?: string[];
+}
+
+/** Headers of Node, its `headersDistinct`, or of fetch. */
+export type L402Headers = Record<string, string | string[] | undefined> | { get(name: string): string | null };
+
+/** What the gate is made of, for other frameworks and for clients. A key is 64 hex digits. */
+export const l402: {
+  /** Makes the token of a charge, worth nothing until that is paid. The same charge and caveats give the same token. */
+  mint(key: string, params: { chargeId: string; paymentHash: string; caveats?: string[] }): Macaroon;
+  /** Throws an L402Error unless the credential is minted by this key, paid, and good for the request. */
+  verify(key: string, credential: Credential, request: L402Request): void;
+  /** The caveats that a gate gives its tokens, in its order. */
+  caveats(params: CaveatParams): string[];
+  /** The values of the two `WWW-Authenticate` headers of an answer 402. */
+  challenge(macaroon: Macaroon, bolt11: string): [string, string];
+  /** Reads the value of an `Authorization` header. Throws an L402Error: `no_credential` or `malformed`. */
+  parseAuthorization(value: string): Credential[];
+  /** The same with all headers of a request, in which Aperture's gRPC clients have a macaroon of their own. */
+  fromHeaders(headers: L402Headers): Credential[];
+  /** Reads `WWW-Authenticate` of an answer, or finds it among its headers. Throws an L402Error: `no_challenge`. */
+  parseChallenge(header: string | string[] | L402Headers): { macaroon: Macaroon; invoice: string };
+  /** Reads base64. Throws an L402Error: `malformed`. */
+  parseMacaroon(text: string): Macaroon;
+  /** `String(new Credential(macaroon, preimage))` is what a client sends once it has paid. The preimage is 64 hex digits. */
+  readonly Credential: new (macaroon: Macaroon, preimage: string) => Credential;
+  readonly L402Error: new (reason: L402Reason, message?: string) => L402Error;
+};
+
+/** What opened the gate. */
+export interface Payment {
+  chargeId: string;
+  paymentHash: string;
+  /** What the token has cost. */
+  amountMsat: number;
+  service: string;
+  resource: string;
+  validUntil?: Date;
+  /** All of the token's but a preimage. */
+  caveats: Caveat[];
+}
+
+/** Remembers which tokens were used. */
+export interface Uses {
+  /**
+   * Notes the use of a token that ends at `until`. Of many calls with an id, of all processes, exactly one is told true.
+   * When it throws, the gate answers 503.
+   */
+  take(tokenId: string, until: Date): boolean | Promise<boolean>;
+  /** Forgets a use whose request came to nothing. */
+  giveBack(tokenId: string): void | Promise<void>;
+}
+
+/** Uses of one process, which a restart forgets. When `limit` (1,000,000) are remembered, new ones are refused. */
+export class MemoryUses implements Uses {
+  constructor(limit?: number);
+  take(tokenId: string, until: Date): boolean;
+  giveBack(tokenId: string): void;
+}
+
+/** A request of Node, Express, or what has the same fields. */
+export interface GateRequest {
+  method?: string;
+  url?: string;
+  originalUrl?: string;
+  headers: Record<string, string | string[] | undefined>;
+  /** Set by the gate, unless the request was free. */
+  payment?: Payment;
+}
+
+export interface GateResponse {
+  statusCode: number;
+  readonly headersSent: boolean;
+  setHeader(name: string, value: number | string | readonly string[]): unknown;
+  end(body: string): unknown;
+  once(event: 'finish' | 'close', listener: () => void): unknown;
+}
+
+/** The price: exactly one of the two. */
+export type GatePrice<Request> =
+  | {
+    /** Millisatoshi, at most 2^53 - 1. 0 is free: the handler runs without a token, which is right for OPTIONS. */
+    price: number | bigint | ((req: Request) => number | bigint | Promise<number | bigint>);
+    priceSats?: never;
+  }
+  | { priceSats: number; price?: never };
+
+export type GateOptions<Request = GateRequest> = GatePrice<Request> & {
+  /** 64 hex digits, such as `openssl rand -hex 32` prints. Mints and verifies; `LNTPAY_L402_KEY` by default. */
+  key?: string;
+  /** Still accepted; they mint nothing. */
+  oldKeys?: string[];
+  /** Whose tokens these are; `lntpay` by default. Gates with the same key and service accept each other's, for the same resource. */
+  service?: string;
+  /** What a token opens; `<METHOD> <path>` by default. At most 4096 bytes. */
+  resource?: (req: Request) => string | Promise<string>;
+  /** What the invoice says, cut to 639 bytes; the resource by default. */
+  description?: (req: Request) => string | Promise<string>;
+  /** Goes into the charge, with `l402_service` and `l402_resource`. */
+  metadata?: (req: Request) => Metadata | Promise<Metadata>;
+  /** Those of new tokens. */
+  capabilities?: string[];
+  /** The one that the request needs. */
+  capability?: (req: Request) => string | undefined | Promise<string | undefined>;
+  /** Of a token, in seconds from when it is minted; 3600 by default. */
+  lifetime?: number;
+  /** How long an invoice can be paid, in seconds, from 60 and within the lifetime; the lesser of that and 600 by default. */
+  invoiceExpiry?: number;
+  /** A token opens one request. It is given back when the answer is a 5xx, or none. */
+  once?: boolean;
+  /** For `once` in several processes; `new MemoryUses()` by default. */
+  uses?: Uses;
+  /** How many charges may be in the making, 32 by default. Past it the answer is 503. */
+  maxMinting?: number;
+  /** Told why there was a 503, whose answer does not say it; a process warning by default. */
+  onError?: (error: Error) => void;
+};
+
+/** Middleware of Express and the like; without them, `next` runs the handler. */
+export type Gate<Request = GateRequest> = (req: Request, res: GateResponse, next: (error?: unknown) => unknown) => Promise<void>;
+
 export class LNTPay {
   constructor(options?: ClientOptions);
   readonly charges: Charges;
@@ -471,6 +652,8 @@ export class LNTPay {
   readonly keys: Keys;
   readonly webhooks: Webhooks;
   readonly events: Events;
+  /** Makes middleware that lets through what was paid for by L402, and sells the rest an invoice. */
+  gate<Request extends GateRequest = GateRequest>(options: GateOptions<Request>): Gate<Request>;
 }
 
 export default LNTPay;

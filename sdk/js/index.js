@@ -4,6 +4,8 @@
 
 const crypto = require('node:crypto');
 const { setTimeout: timer } = require('node:timers/promises');
+const { gate, MemoryUses } = require('./gate.js');
+const { l402 } = require('./l402.js');
 const { version } = require('./package.json');
 
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -591,6 +593,10 @@ class LNTPay {
     this.webhooks = new Webhooks(api, webhookSecret ?? env.LNTPAY_WEBHOOK_SECRET);
     this.events = new Events(api);
   }
+
+  gate(options) {
+    return gate(this.charges, options);
+  }
 }
 
 // What TypeScript and Babel make of `import LNTPay from` looks for this.
@@ -598,3 +604,5 @@ Object.defineProperty(exports, '__esModule', { value: true });
 exports.default = LNTPay;
 exports.LNTPay = LNTPay;
 exports.LNTPayError = LNTPayError;
+exports.MemoryUses = MemoryUses;
+exports.l402 = l402;

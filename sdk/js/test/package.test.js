@@ -70,7 +70,7 @@ test('a client that is logged does not show its key or secret', () => {
 function declared(name) {
   const types = fs.readFileSync(path.join(root, 'index.d.ts'), 'utf8');
   const [, text] = new RegExp(`^export (?:class|interface) ${name}(?: extends \\w+)? \\{\n([^]*?)^\\}`, 'm').exec(types) ?? assert.fail(name);
-  const methods = [...text.matchAll(/^ {2}(\w+)\(/gm)].map(([, method]) => method).filter((method) => method !== 'constructor');
+  const methods = [...text.matchAll(/^ {2}(\w+)(?:<.+>)?\(/gm)].map(([, method]) => method).filter((method) => method !== 'constructor');
   const members = [...text.matchAll(/^ {2}readonly (\w+)\??: (\w+)/gm)].map(([, member, type]) => [member, type]);
   return { methods, members };
 }
@@ -88,7 +88,7 @@ test('what index.d.ts declares is there, and nothing else', () => {
   const { members } = declared('LNTPayError');
   const error = new sdk.LNTPayError('d', { cause: 1 });
   for (const [member] of members) assert.ok(Object.hasOwn(error, member), member);
-  assert.deepEqual(Object.keys(sdk).sort(), ['LNTPay', 'LNTPayError', 'default']);
+  assert.deepEqual(Object.keys(sdk).sort(), ['LNTPay', 'LNTPayError', 'MemoryUses', 'default', 'l402']);
   assert.ok(declared('Charges').methods.includes('wait'), 'the types are read');
 });
 
