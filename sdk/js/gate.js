@@ -19,8 +19,8 @@ const USUAL_EXPIRY_SECONDS = 600;
 const MINT_TIMEOUT_MS = 10_000;
 const MINT_RETRIES = 1;
 const RETRY_AFTER_SECONDS = 1;
-/** It must fit into a macaroon beside the other caveats. */
-const MAX_RESOURCE_BYTES = 4096;
+/** The challenge has the macaroon three times, in base64, and clients read 16 KiB of headers (proxies often 8). */
+const MAX_RESOURCE_BYTES = 1024;
 /** LNTPay's limits on a charge. */
 const MAX_DESCRIPTION_BYTES = 639;
 const MAX_METADATA_BYTES = 500;

@@ -615,7 +615,7 @@ export type GateOptions<Request = GateRequest> = GatePrice<Request> & {
   oldKeys?: string[];
   /** Whose tokens these are; `lntpay` by default. Gates with the same key and service accept each other's, for the same resource. */
   service?: string;
-  /** What a token opens; `<METHOD> <path>` by default. At most 4096 bytes. */
+  /** What a token opens; `<METHOD> <path>` by default. At most 1024 bytes. */
   resource?: (req: Request) => string | Promise<string>;
   /** What the invoice says, cut to 639 bytes; the resource by default. */
   description?: (req: Request) => string | Promise<string>;

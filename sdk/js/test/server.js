@@ -10,21 +10,27 @@ const { LNTPay } = require('../index.js');
  */
 async function serve(t, ...steps) {
   const requests = [];
-  const server = http.createServer(async (request, response) => {
+  const baseUrl = await listen(t, async (request, response) => {
     let body = '';
     for await (const chunk of request) body += chunk;
     const { method, url, headers } = request;
+    request.body = body;
     requests.push({ method, url, headers, body });
     (steps.shift() ?? json(500, { code: 'internal_error', detail: 'the test has no step for this' }))(request, response);
   });
+  const lntpay = new LNTPay({ apiKey: 'lnt_sandbox_test', baseUrl, backoffMs: 1 });
+  return { baseUrl, lntpay, requests };
+}
+
+/** Serves until the test ends, and returns where. */
+async function listen(t, handler) {
+  const server = http.createServer(handler);
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.after(() => {
     server.closeAllConnections();
     server.close();
   });
-  const baseUrl = `http://127.0.0.1:${server.address().port}`;
-  const lntpay = new LNTPay({ apiKey: 'lnt_sandbox_test', baseUrl, backoffMs: 1 });
-  return { baseUrl, lntpay, requests };
+  return `http://127.0.0.1:${server.address().port}`;
 }
 
 function json(status, body, headers = {}) {
@@ -49,4 +55,4 @@ function cutInside(request, response) {
 /** Never answers. */
 function silence() {}
 
-module.exports = { serve, json, problem, cut, cutInside, silence };
+module.exports = { listen, serve, json, problem, cut, cutInside, silence };
