@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -27,7 +28,7 @@ func (c *client) runNode(t *testing.T, file, apiURL string) {
 	node, err := exec.LookPath("node")
 	require.NoError(t, err, "the JavaScript SDK is tested with node 18 or newer, which is not installed (Debian: apt-get install nodejs)")
 	// So that Go, which keeps results of tests, learns of a change to them.
-	for _, read := range []string{"index.js", "test/stack.js", "test/" + file} {
+	for _, read := range []string{"index.js", "gate.js", "l402.js", "test/server.js", "test/stack.js", "test/" + file} {
 		_, err := os.ReadFile(filepath.Join("../../sdk/js", read))
 		require.NoError(t, err)
 	}
@@ -42,36 +43,44 @@ func (c *client) runNode(t *testing.T, file, apiURL string) {
 	require.Regexp(t, `(?m)^. skipped 0$`, string(output))
 }
 
+// outside is what a test asks the rest of the world for, and the answer.
+type outside struct {
+	Bolt11     string        `json:"bolt11"`
+	AmountMsat payments.Msat `json:"amount_msat"`
+	// Preimage is what paying the invoice has revealed.
+	Preimage string `json:"preimage"`
+}
+
 // serveOutside serves what a test needs from the rest of the world: somebody
 // who pays, and who has an invoice.
 func (c *client) serveOutside(t *testing.T) string {
 	t.Helper()
 	mux := http.NewServeMux()
-	serve := func(path string, do func(ctx context.Context, bolt11 string, amount payments.Msat) (string, error)) {
+	serve := func(path string, do func(ctx context.Context, asked *outside) error) {
 		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
-			var request struct {
-				Bolt11     string        `json:"bolt11"`
-				AmountMsat payments.Msat `json:"amount_msat"`
-			}
-			err := json.NewDecoder(r.Body).Decode(&request)
+			var asked outside
+			err := json.NewDecoder(r.Body).Decode(&asked)
 			if err == nil {
-				request.Bolt11, err = do(r.Context(), request.Bolt11, request.AmountMsat)
+				err = do(r.Context(), &asked)
 			}
 			if err != nil {
 				http.Error(w, err.Error(), http.StatusInternalServerError)
 
 				return
 			}
-			_ = json.NewEncoder(w).Encode(request)
+			_ = json.NewEncoder(w).Encode(asked)
 		})
 	}
-	serve("/pay", func(ctx context.Context, bolt11 string, _ payments.Msat) (string, error) {
-		_, err := c.Net.Pay(ctx, bolt11, 0)
+	serve("/pay", func(ctx context.Context, asked *outside) error {
+		preimage, err := c.Net.Pay(ctx, asked.Bolt11, 0)
+		asked.Preimage = hex.EncodeToString(preimage[:])
 
-		return bolt11, err
+		return err
 	})
-	serve("/invoice", func(ctx context.Context, _ string, amount payments.Msat) (string, error) {
-		return c.Net.AddInvoice(ctx, amount, time.Hour)
+	serve("/invoice", func(ctx context.Context, asked *outside) (err error) {
+		asked.Bolt11, err = c.Net.AddInvoice(ctx, asked.AmountMsat, time.Hour)
+
+		return err
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)

@@ -12,7 +12,7 @@ async function ask(path, body) {
 module.exports = {
   /** For node's runner: why there is nothing to test against. */
   skip: url ? false : 'needs the stack that `make test` starts',
-  /** Pays an invoice from outside. */
+  /** Pays an invoice from outside, and returns what the payer has then: bolt11 and preimage. */
   pay: (bolt11) => ask('/pay', { bolt11 }),
   /** Makes an invoice outside, to withdraw to. */
   invoice: async (amountMsat) => (await ask('/invoice', { amount_msat: amountMsat })).bolt11,

@@ -5,7 +5,8 @@ const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
 const http = require('node:http');
 const test = require('node:test');
-const { LNTPay } = require('../index.js');
+const { LNTPay, l402 } = require('../index.js');
+const { listen } = require('./server.js');
 const { invoice, pay, skip } = require('./stack.js');
 
 const lntpay = skip ? undefined : new LNTPay();
@@ -129,4 +130,27 @@ test('a refusal says what is wrong', { skip, timeout: 60_000 }, async () => {
   });
   await assert.rejects(lntpay.charges.get('ch_00000000000000000000000000'), { code: 'not_found', status: 404 });
   await assert.rejects(lntpay.events.stream({ lastEventId: 'evt_00000000000000000000000000' }).next(), { code: 'not_found' });
+});
+
+test('what is behind a gate is bought and opened, once', { skip, timeout: 60_000 }, async (t) => {
+  const key = crypto.randomBytes(32).toString('hex');
+  const gate = lntpay.gate({ key, priceSats: 21, once: true, description: () => 'a forecast' });
+  const url = await listen(t, (req, res) => gate(req, res, () => res.end(JSON.stringify(req.payment))));
+  const unpaid = await fetch(`${url}/forecast`);
+  assert.equal(unpaid.status, 402);
+  const { macaroon, invoice: bolt11 } = l402.parseChallenge(unpaid.headers);
+  const { charge_id: chargeId, expires_at: expiresAt } = await unpaid.json();
+  const charge = await lntpay.charges.get(chargeId);
+  assert.deepEqual([charge.status, charge.amount_msat, charge.bolt11, charge.description], ['pending', 21_000, bolt11, 'a forecast']);
+  assert.deepEqual([charge.expires_at, charge.metadata], [expiresAt, { l402_service: 'lntpay', l402_resource: 'GET /forecast' }]);
+
+  const { preimage } = await pay(bolt11);
+  const headers = { authorization: String(new l402.Credential(macaroon, preimage)) };
+  assert.equal((await fetch(`${url}/other`, { headers })).status, 402);
+  const opened = await fetch(`${url}/forecast`, { headers });
+  assert.equal(opened.status, 200);
+  const payment = await opened.json();
+  assert.deepEqual([payment.chargeId, payment.paymentHash, payment.amountMsat], [chargeId, charge.payment_hash, 21_000]);
+  assert.equal((await fetch(`${url}/forecast`, { headers })).status, 402);
+  assert.equal((await lntpay.charges.wait(chargeId)).status, 'paid');
 });
