@@ -16,16 +16,18 @@ const MIN_EXPIRY_SECONDS = 60;
 const MAX_EXPIRY_SECONDS = 604_800;
 const USUAL_EXPIRY_SECONDS = 600;
 /** A buyer waits for the invoice; after this they had better ask again. */
-const MINT_TIMEOUT_MS = 10_000;
+const MINT_TIMEOUT_MS = 5000;
 const MINT_RETRIES = 1;
+/** What a call of a store of uses may take. */
+const USES_TIMEOUT_MS = 5000;
 const RETRY_AFTER_SECONDS = 1;
 /** The challenge has the macaroon three times, in base64, and clients read 16 KiB of headers (proxies often 8). */
 const MAX_RESOURCE_BYTES = 1024;
 /** LNTPay's limits on a charge. */
 const MAX_DESCRIPTION_BYTES = 639;
 const MAX_METADATA_BYTES = 500;
-/** A use is remembered for so long after its token's end: clocks are set back now and then. */
-const MEMORY_SLACK_MS = 60_000;
+/** A use is remembered for so long after its token's end, just before which it may have been judged; clocks differ, too. */
+const SLACK_MS = 60_000;
 /** The last time that a Date can hold. */
 const MAX_DATE_MS = 8.64e15;
 
@@ -44,7 +46,7 @@ class MemoryUses {
     if (this.#ends.has(tokenId)) return false;
     this.#forget(Date.now());
     if (this.#ends.size >= this.#limit) throw new Error(`the memory of used tokens is full: ${this.#limit}`);
-    this.#ends.set(tokenId, until.getTime() + MEMORY_SLACK_MS);
+    this.#ends.set(tokenId, until.getTime());
     return true;
   }
 
@@ -100,16 +102,16 @@ function configOf(given) {
   check(key, 'there is no key: pass key, or set LNTPAY_L402_KEY');
   check(isName(service), 'service is not 1 to 64 letters, digits, dots, dashes and underscores');
   check(Array.isArray(capabilities) && capabilities.every(isName), 'capabilities are not names like a service');
-  check(isCount(lifetime), 'lifetime is not a number of seconds');
+  check(isCount(lifetime) && lifetime >= MIN_EXPIRY_SECONDS, `lifetime is not a number of seconds from ${MIN_EXPIRY_SECONDS}`);
   check(isCount(maxMinting), 'maxMinting is not a positive number');
   check(uses === undefined || isUses(uses), 'uses has no take and giveBack');
   for (const name of ['resource', 'description', 'metadata', 'capability', 'onError']) {
     check(given[name] === undefined || isFunction(given[name]), `${name} is not a function`);
   }
-  const invoiceExpiry = given.invoiceExpiry ?? Math.max(MIN_EXPIRY_SECONDS, Math.min(USUAL_EXPIRY_SECONDS, lifetime));
+  const invoiceExpiry = given.invoiceExpiry ?? Math.min(USUAL_EXPIRY_SECONDS, lifetime);
   check(isCount(invoiceExpiry) && invoiceExpiry >= MIN_EXPIRY_SECONDS && invoiceExpiry <= MAX_EXPIRY_SECONDS,
     `invoiceExpiry is not ${MIN_EXPIRY_SECONDS} to ${MAX_EXPIRY_SECONDS} seconds`);
-  check(invoiceExpiry <= Math.max(MIN_EXPIRY_SECONDS, lifetime), 'invoiceExpiry is beyond lifetime: a token could be paid for that has ended');
+  check(invoiceExpiry <= lifetime, 'invoiceExpiry is beyond lifetime: a token could be paid for that has ended');
   return {
     ...given, keys: [key, ...oldKeys].map(keyOf), service, capabilities, lifetime, invoiceExpiry, maxMinting, onError,
     price: priceOf(given), uses: once ? uses ?? new MemoryUses() : undefined,
@@ -159,7 +161,7 @@ function valuesOf(macaroon, condition) {
   return macaroon.caveats.filter((caveat) => caveat.condition === condition).map(({ value }) => value);
 }
 
-const dateOf = (seconds) => new Date(Math.min(Number(seconds) * 1000, MAX_DATE_MS));
+const dateOf = (seconds, moreMs = 0) => new Date(Math.min(Number(seconds) * 1000 + moreMs, MAX_DATE_MS));
 
 /** What the handler is told. A preimage among the caveats is not for its logs. */
 function paymentOf({ macaroon }, { service, resource }) {
@@ -167,7 +169,7 @@ function paymentOf({ macaroon }, { service, resource }) {
   return {
     chargeId: macaroon.chargeId,
     paymentHash: macaroon.paymentHash,
-    amountMsat: Number(valuesOf(macaroon, `${service}_amount_msat`).at(-1)),
+    amountMsat: Number(valuesOf(macaroon, `${service}_amount_msat`)[0]),
     service,
     resource,
     validUntil: end === undefined ? undefined : dateOf(end),
@@ -178,6 +180,24 @@ function paymentOf({ macaroon }, { service, resource }) {
 function receiptOf({ chargeId, paymentHash }) {
   const receipt = { method: 'lightning', challengeId: chargeId, reference: paymentHash, status: 'success', timestamp: new Date().toISOString() };
   return Buffer.from(JSON.stringify(receipt)).toString('base64url');
+}
+
+/** Makes a promise of a call, whatever it is. */
+async function promised(call) {
+  return call();
+}
+
+/** Waits for a promise, but not for ever. */
+async function within(ms, promise) {
+  let clock;
+  const late = new Promise((_, reject) => {
+    clock = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(clock);
+  }
 }
 
 /** The use of a token by one request. It is given back, once, when the request comes to nothing. */
@@ -194,12 +214,14 @@ class Use {
     undo();
   }
 
-  /** Lets the answer decide. */
+  /** Lets the answer decide. What a client got of it must not be had again for nothing by breaking the connection. */
+  end(res) {
+    if (!res.headersSent || res.statusCode >= 500) this.giveBack();
+    this.#undo = () => {};
+  }
+
   follow(res) {
-    const end = () => {
-      if (!res.headersSent || res.statusCode >= 500) this.giveBack();
-      this.#undo = () => {};
-    };
+    const end = () => this.end(res);
     res.once('finish', end).once('close', end);
     return this;
   }
@@ -231,7 +253,7 @@ class Gate {
     try {
       await next();
     } catch (error) {
-      use.giveBack();
+      use.end(res);
       throw error;
     }
   }
@@ -311,11 +333,15 @@ class Gate {
     if (!uses) return new Use();
     const { tokenId } = macaroon;
     // As minted: a holder who narrows the end must not be forgotten before the wider token ends.
-    const until = dateOf(valuesOf(macaroon, `${service}_valid_until`)[0] ?? Infinity);
+    const until = dateOf(valuesOf(macaroon, `${service}_valid_until`)[0] ?? Infinity, SLACK_MS);
     let first;
+    let late = false;
     try {
-      first = await uses.take(tokenId, until);
+      const taking = promised(() => uses.take(tokenId, until));
+      taking.then((taken) => { if (late && taken === true) this.#giveBack(tokenId); }, () => {});
+      first = await within(USES_TIMEOUT_MS, taking);
     } catch (cause) {
+      late = true;
       throw new Unavailable('The gate cannot tell whether the token was used.', { cause });
     }
     // Only now: who has not taken must not give back.
@@ -324,7 +350,7 @@ class Gate {
 
   async #giveBack(tokenId) {
     try {
-      await this.#config.uses.giveBack(tokenId);
+      await within(USES_TIMEOUT_MS, promised(() => this.#config.uses.giveBack(tokenId)));
     } catch (cause) {
       this.#config.onError(new Error('the use of a token was not given back', { cause }));
     }

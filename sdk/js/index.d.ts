@@ -554,7 +554,7 @@ export const l402: {
 export interface Payment {
   chargeId: string;
   paymentHash: string;
-  /** What the token has cost. */
+  /** What the token has cost, however narrowed. */
   amountMsat: number;
   service: string;
   resource: string;
@@ -566,7 +566,7 @@ export interface Payment {
 /** Remembers which tokens were used. */
 export interface Uses {
   /**
-   * Notes the use of a token that ends at `until`. Of many calls with an id, of all processes, exactly one is told true.
+   * Notes the use of a token, which may be forgotten after `until`. Of many calls with an id, of all processes, exactly one is told true.
    * When it throws, the gate answers 503.
    */
   take(tokenId: string, until: Date): boolean | Promise<boolean>;
@@ -619,17 +619,17 @@ export type GateOptions<Request = GateRequest> = GatePrice<Request> & {
   resource?: (req: Request) => string | Promise<string>;
   /** What the invoice says, cut to 639 bytes; the resource by default. */
   description?: (req: Request) => string | Promise<string>;
-  /** Goes into the charge, with `l402_service` and `l402_resource`. */
+  /** Goes into the charge, with `l402_service` and `l402_resource`: at most 48 pairs. */
   metadata?: (req: Request) => Metadata | Promise<Metadata>;
   /** Those of new tokens. */
   capabilities?: string[];
   /** The one that the request needs. */
   capability?: (req: Request) => string | undefined | Promise<string | undefined>;
-  /** Of a token, in seconds from when it is minted; 3600 by default. */
+  /** Of a token, in seconds, at least 60, from when it is minted, which is when its invoice is made; 3600 by default. */
   lifetime?: number;
   /** How long an invoice can be paid, in seconds, from 60 and within the lifetime; the lesser of that and 600 by default. */
   invoiceExpiry?: number;
-  /** A token opens one request. It is given back when the answer is a 5xx, or none. */
+  /** A token opens one request. It is used up by an answer that has begun with anything below 500. */
   once?: boolean;
   /** For `once` in several processes; `new MemoryUses()` by default. */
   uses?: Uses;
