@@ -20,10 +20,13 @@ import (
 const (
 	// l402Service is the service of the tokens that the API itself mints: their
 	// resource caveat is lntpay_resource, their expiry lntpay_valid_until.
-	l402Service        = "lntpay"
-	maxResourceChars   = 500
-	maxCaveats         = 16
-	maxCaveatChars     = 500
+	l402Service      = "lntpay"
+	maxResourceChars = 500
+	maxCaveats       = 16
+	maxCaveatChars   = 500
+	// maxCaveatsBytes keeps the challenge, which has the macaroon twice, within
+	// the 16 KiB of headers that Node and others read.
+	maxCaveatsBytes    = 2 << 10
 	maxAuthorization   = 16 << 10
 	fieldResource      = "resource"
 	fieldCaveats       = "caveats"
@@ -256,7 +259,11 @@ func (f *fields) caveats() []l402.Caveat {
 		return nil
 	}
 	var caveats []l402.Caveat
-	for i, text := range f.texts(fieldCaveats, maxCaveats) {
+	texts := f.texts(fieldCaveats, maxCaveats)
+	if len(strings.Join(texts, "")) > maxCaveatsBytes {
+		f.fail(fieldCaveats, "must be at most %d bytes long together", maxCaveatsBytes)
+	}
+	for i, text := range texts {
 		name := fmt.Sprintf("%s.%d", fieldCaveats, i)
 		caveat, ok := l402.ParseCaveat(text)
 		switch {

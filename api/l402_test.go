@@ -142,6 +142,7 @@ func TestL402RequestsRefused(t *testing.T) {
 			"no condition":     {"challenges", `{"amount_sats":1,"resource":"a","caveats":["x"]}`, "caveats.0"},
 			"caveat's control": {"challenges", `{"amount_sats":1,"resource":"a","caveats":["x=a\u0001"]}`, "caveats.0"},
 			"long caveat":      {"challenges", fmt.Sprintf(`{"amount_sats":1,"resource":"a","caveats":["a=b","x=%s"]}`, long), "caveats.1"},
+			"long together":    {"challenges", fmt.Sprintf(`{"amount_sats":1,"resource":"a","caveats":["a=%[1]s","b=%[1]s","c=%[1]s","d=%[1]s","e=%[1]s"]}`, long[:450]), "caveats"},
 			"their resource":   {"challenges", `{"amount_sats":1,"resource":"a","caveats":["lntpay_resource=b"]}`, "caveats.0"},
 			"their preimage":   {"challenges", `{"amount_sats":1,"resource":"a","caveats":["preimage=b"]}`, "caveats.0"},
 			"no time":          {"challenges", `{"amount_sats":1,"resource":"a","caveats":["lntpay_valid_until=soon"]}`, "caveats.0"},
