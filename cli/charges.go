@@ -39,7 +39,7 @@ func (c *common) createCharge() *cobra.Command {
 			once, err = key.value()
 		}
 		if err != nil {
-			return &usageError{command: cmd.CommandPath(), err: err}
+			return &usageError{err: err}
 		}
 		charge, err := s.Charges.Create(ctx, params, once)
 		if err != nil {
@@ -153,7 +153,7 @@ func (c *common) getCharge() *cobra.Command {
 	cmd := &cobra.Command{Use: "get ch_…", Short: "Print a charge", Args: c.id()}
 	cmd.RunE = c.run(func(ctx context.Context, s *session, args []string) error {
 		if err := code.check(s); err != nil {
-			return &usageError{command: cmd.CommandPath(), err: err}
+			return &usageError{err: err}
 		}
 		charge, err := s.Charges.Get(ctx, args[0])
 		if err != nil {
@@ -195,7 +195,7 @@ func (c *common) cancelCharge() *cobra.Command {
 	cmd.RunE = c.run(func(ctx context.Context, s *session, args []string) error {
 		once, err := key.value()
 		if err != nil {
-			return &usageError{command: cmd.CommandPath(), err: err}
+			return &usageError{err: err}
 		}
 		charge, err := s.Charges.Cancel(ctx, args[0], once)
 		if err != nil {
@@ -219,7 +219,7 @@ func (c *common) listCharges() *cobra.Command {
 			filter.CreatedAfter, filter.CreatedBefore, err = f.times(s.now())
 		}
 		if err != nil {
-			return &usageError{command: cmd.CommandPath(), err: err}
+			return &usageError{err: err}
 		}
 		columns := []string{"ID", "STATUS", "AMOUNT", "CREATED", "EXPIRES", "EXTERNAL ID", "DESCRIPTION"}
 

@@ -70,7 +70,7 @@ func (c *common) args(check cobra.PositionalArgs) cobra.PositionalArgs {
 
 // wrong is a wrong usage of cmd.
 func (c *common) wrong(cmd *cobra.Command, err error) error {
-	return c.exit(cmd, &usageError{command: cmd.CommandPath(), err: err})
+	return c.exit(cmd, &usageError{err: err})
 }
 
 // session is what one run of a command works with.
@@ -108,14 +108,14 @@ func (c *common) run(do verb) func(*cobra.Command, []string) error {
 func (c *common) open(cmd *cobra.Command) (*session, error) {
 	target, err := c.target()
 	if err != nil {
-		return nil, &usageError{command: cmd.CommandPath(), err: err}
+		return nil, &usageError{err: err}
 	}
 	if c.timeout <= 0 {
-		return nil, &usageError{command: cmd.CommandPath(), err: fmt.Errorf("--timeout: %s is not positive", c.timeout)}
+		return nil, &usageError{err: fmt.Errorf("--timeout: %s is not positive", c.timeout)}
 	}
 	client, err := lntpay.New(lntpay.Options{APIKey: target.APIKey, BaseURL: target.BaseURL, Timeout: c.timeout})
 	if err != nil {
-		return nil, &usageError{command: cmd.CommandPath(), err: err}
+		return nil, &usageError{err: err}
 	}
 	s := &session{Client: client, out: cmd.OutOrStdout(), say: cmd.ErrOrStderr(), asJSON: c.asJSON, now: time.Now}
 	if file, ok := s.out.(*os.File); ok {

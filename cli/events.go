@@ -25,7 +25,7 @@ func (c *common) listEvents() *cobra.Command {
 	cmd.RunE = c.run(func(ctx context.Context, s *session, _ []string) error {
 		limit, page, err := l.size()
 		if err != nil {
-			return &usageError{command: cmd.CommandPath(), err: err}
+			return &usageError{err: err}
 		}
 		events := s.Events.List(ctx, lntpay.EventFilter{Type: lntpay.EventType(kind), PageSize: page})
 		columns := []string{"ID", "TYPE", "CREATED", "OF", "ABOUT"}
@@ -53,7 +53,7 @@ func (c *common) tailEvents() *cobra.Command {
 	}
 	cmd.RunE = c.run(func(ctx context.Context, s *session, _ []string) error {
 		if count < 0 {
-			return &usageError{command: cmd.CommandPath(), err: fmt.Errorf("--count: %d is negative", count)}
+			return &usageError{err: fmt.Errorf("--count: %d is negative", count)}
 		}
 		wanted := func(event *lntpay.Event) bool { return len(kinds) == 0 || slices.Contains(kinds, string(event.Type)) }
 

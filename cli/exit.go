@@ -65,7 +65,8 @@ func (e *ExitError) Unwrap() error { return e.Err }
 // ExitCode is the process's.
 func (e *ExitError) ExitCode() int { return e.Code }
 
-// usageError is a command that makes no sense.
+// usageError is a command that makes no sense: nothing has been sent. Whoever
+// ends the command fills in which one it is.
 type usageError struct {
 	command string
 	err     error
@@ -84,6 +85,10 @@ func (e *endedError) Error() string { return e.text }
 func (c *common) exit(cmd *cobra.Command, err error) error {
 	if err == nil {
 		return nil
+	}
+
+	if wrong, ok := errors.AsType[*usageError](err); ok {
+		wrong.command = cmd.CommandPath()
 	}
 
 	return &ExitError{Code: exitCode(cmd.Context(), err), Err: err, asJSON: c.asJSON}

@@ -183,4 +183,3 @@ func (s *session) printf(format string, args ...any) error {
 
 	return err
 }
-

@@ -33,7 +33,7 @@ func (c *common) listenWebhooks() *cobra.Command {
 	}
 	cmd.RunE = c.run(func(ctx context.Context, s *session, _ []string) error {
 		if err := o.check(); err != nil {
-			return &usageError{command: cmd.CommandPath(), err: err}
+			return &usageError{err: err}
 		}
 		for _, kind := range events {
 			o.Events = append(o.Events, lntpay.EventType(kind))

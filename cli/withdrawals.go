@@ -36,7 +36,7 @@ func (c *common) createWithdrawal() *cobra.Command {
 			once, err = key.value()
 		}
 		if err != nil {
-			return &usageError{command: cmd.CommandPath(), err: err}
+			return &usageError{err: err}
 		}
 		s.sayKey(&key)
 		withdrawal, err := s.Withdrawals.Create(ctx, params, once)
@@ -193,7 +193,7 @@ func (c *common) quoteWithdrawal() *cobra.Command {
 	cmd.RunE = c.run(func(ctx context.Context, s *session, args []string) error {
 		msat, _, err := amount.value()
 		if err != nil {
-			return &usageError{command: cmd.CommandPath(), err: err}
+			return &usageError{err: err}
 		}
 		quote, err := s.Withdrawals.Quote(ctx, lntpay.QuoteParams{Bolt11: withoutScheme(args[0]), AmountMsat: msat})
 		if err != nil {
@@ -270,7 +270,7 @@ func (c *common) listWithdrawals() *cobra.Command {
 			filter.CreatedAfter, filter.CreatedBefore, err = f.times(s.now())
 		}
 		if err != nil {
-			return &usageError{command: cmd.CommandPath(), err: err}
+			return &usageError{err: err}
 		}
 		columns := []string{"ID", "STATUS", "AMOUNT", "FEE", "CREATED", "EXTERNAL ID", "DESCRIPTION"}
 
