@@ -125,12 +125,15 @@ func (s *session) chargeRows(charge *lntpay.Charge) rows {
 // followCharge waits until a charge is over, which is no success unless it is
 // paid.
 func (s *session) followCharge(ctx context.Context, charge *lntpay.Charge) error {
-	if charge.Status == lntpay.ChargePending {
-		var err error
+	var err error
+	if charge.Status != lntpay.ChargePending {
+		err = s.result(chargeLine(charge))
+	} else {
 		ctx = follow(ctx, s, string(charge.Status), chargeLine)
-		if charge, err = s.Charges.Wait(ctx, charge.ID); err != nil {
-			return err
-		}
+		charge, err = s.Charges.Wait(ctx, charge.ID)
+	}
+	if err != nil {
+		return err
 	}
 	if charge.Status != lntpay.ChargePaid {
 		return &endedError{fmt.Sprintf("the charge %s is %s", charge.ID, charge.Status)}

@@ -311,6 +311,17 @@ func TestWatchWithdrawal(t *testing.T) {
 	require.Equal(t, withdrawal("pending")+"\n"+withdrawal("in_flight")+"\n"+withdrawal("failed")+"\n", got.out)
 }
 
+// What is over is not waited for, and said all the same.
+func TestWatchWhatIsOver(t *testing.T) {
+	t.Parallel()
+	a := serve(t, answer(200, charge("ch_1", "paid")))
+	require.Regexp(t, `\npaid: 21\.5 sat received at .*\n$`, run(t, a, "charges", "watch", "ch_1").out)
+	require.Equal(t, charge("ch_1", "paid")+"\n", run(t, a, "charges", "watch", "ch_1", "--json").out)
+	require.Len(t, a.requests(), 2)
+	a = serve(t, answer(200, withdrawal("succeeded")))
+	require.Contains(t, run(t, a, "withdrawals", "watch", "wd_1").out, "\nsucceeded: 10 sat paid, fee 0.001 sat, preimage ")
+}
+
 // The key of a withdrawal is known before anything is sent: a lost answer, or
 // one's own death, can be repeated.
 func TestWithdrawalKey(t *testing.T) {

@@ -115,6 +115,16 @@ func follow[T any](ctx context.Context, s *session, status string, line func(*T)
 	})
 }
 
+// result prints what became of an object that was over before it was watched;
+// its JSON has been printed.
+func (s *session) result(line string) error {
+	if s.asJSON {
+		return nil
+	}
+
+	return s.printf("%s", line)
+}
+
 // at is a time as a person here reads it.
 func at(t time.Time) string {
 	if t.IsZero() {

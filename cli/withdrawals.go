@@ -157,12 +157,15 @@ func inFlightText(in *lntpay.InFlight) string {
 
 // followWithdrawal waits until a withdrawal is over, which can take days.
 func (s *session) followWithdrawal(ctx context.Context, w *lntpay.Withdrawal) error {
-	if !w.Over() {
-		var err error
+	var err error
+	if w.Over() {
+		err = s.result(withdrawalLine(w))
+	} else {
 		ctx = follow(ctx, s, string(w.Status), withdrawalLine)
-		if w, err = s.Withdrawals.Wait(ctx, w.ID); err != nil {
-			return err
-		}
+		w, err = s.Withdrawals.Wait(ctx, w.ID)
+	}
+	if err != nil {
+		return err
 	}
 	if w.Status != lntpay.WithdrawalSucceeded {
 		return &endedError{fmt.Sprintf("the withdrawal %s has %s", w.ID, w.Status)}
