@@ -482,7 +482,12 @@ func TestTarget(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	got := run(t, nil, "help", "exit-codes")
-	require.Contains(t, got.out, "130  Ctrl-C")
+	guide, err := os.ReadFile("../docs/cli.md")
+	require.NoError(t, err)
+	for code := range names {
+		require.Contains(t, got.out, fmt.Sprintf("\n  %-3d  ", code))
+		require.Contains(t, string(guide), fmt.Sprintf("\n| %d |", code))
+	}
 	require.Zero(t, run(t, nil, "charges").code)
 	// A key on the command line could be read by whoever sees the processes.
 	require.NotContains(t, run(t, nil, "charges", "create", "--help").out, "--api-key ")
