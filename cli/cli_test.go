@@ -279,7 +279,7 @@ func TestChargeCreate(t *testing.T) {
 	sent := a.requests()[0]
 	require.Equal(t, "POST /v1/charges once", sent.method+" "+sent.path+" "+sent.key)
 	require.JSONEq(t, `{"amount_msat":21500,"description":"tea","external_id":"x-1","metadata":{"a":"1,2","b":"="},"expires_in":600}`, sent.body)
-	created := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC).Local().Format(time.DateTime)
+	created := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC).Local().Format(time.DateTime) //nolint:gosmopolitan // a person reads it here
 	require.Contains(t, got.out, "id           ch_1\nstatus       pending\namount       21.5 sat\ndescription  tea  [2J\nmetadata     a=1, b=2\n"+
 		"created      "+created+" (")
 	require.Contains(t, got.out, "\ninvoice      "+bolt11+"\n")

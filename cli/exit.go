@@ -165,14 +165,16 @@ func Report(w io.Writer, err error) {
 	exit, ours := errors.AsType[*ExitError](err)
 	_, unknown := errors.AsType[*lntpay.UnknownOutcomeError](err)
 	text := strings.TrimPrefix(err.Error(), "lntpay: ")
-	switch {
-	case ours && exit.asJSON:
-		_ = json.NewEncoder(w).Encode(failureOf(exit, text))
-	case ours && exit.Code == ExitInterrupted && errors.Is(err, context.Canceled) && !unknown:
-		// Whoever pressed Ctrl-C knows.
-	default:
-		fmt.Fprintln(w, "lntpay:", clean(text))
+	if ours && exit.asJSON {
+		if err := json.NewEncoder(w).Encode(failureOf(exit, text)); err == nil {
+			return
+		}
 	}
+	if ours && exit.Code == ExitInterrupted && errors.Is(err, context.Canceled) && !unknown {
+		// Whoever pressed Ctrl-C knows.
+		return
+	}
+	fmt.Fprintln(w, "lntpay:", clean(text))
 }
 
 func failureOf(exit *ExitError, text string) failure {

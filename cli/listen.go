@@ -238,7 +238,7 @@ func (l *listener) forward(r *http.Request, body []byte) int {
 	for _, name := range hopByHop {
 		request.Header.Del(name)
 	}
-	response, err := forwarded.Do(request)
+	response, err := forwarded.Do(request) //nolint:gosec // the address is the user's, who runs this
 	if err != nil {
 		l.sayf("not forwarded: %v\n", err)
 

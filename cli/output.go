@@ -131,7 +131,7 @@ func at(t time.Time) string {
 		return ""
 	}
 
-	return t.Local().Format(time.DateTime)
+	return t.Local().Format(time.DateTime) //nolint:gosmopolitan // a person reads it here
 }
 
 // when is a time with its distance from now.

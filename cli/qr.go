@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 	"strings"
 
@@ -16,13 +15,12 @@ const quietZone = 4
 //
 // The encoder is rsc.io/qr, which has no dependencies. mdp/qrterminal draws what
 // the same encoder makes, and brings two more modules for some lines of drawing.
-func encodeQR(bolt11 string) (*qr.Code, error) {
+//
+// An invoice of over 4296 characters has none.
+func encodeQR(bolt11 string) (code *qr.Code, ok bool) {
 	code, err := qr.Encode(strings.ToUpper(bolt11), qr.L)
-	if err != nil {
-		return nil, fmt.Errorf("make the QR code: %w", err)
-	}
 
-	return code, nil
+	return code, err == nil
 }
 
 // drawQR draws a code in half blocks: a character is two modules, one above the
@@ -62,8 +60,8 @@ func (s *session) qr(bolt11 string, always, never bool) error {
 	if s.asJSON || never || (!s.terminal && !always) {
 		return nil
 	}
-	code, err := encodeQR(bolt11)
-	if err != nil {
+	code, ok := encodeQR(bolt11)
+	if !ok {
 		s.sayf("no QR code: the invoice is too long for one")
 
 		return nil

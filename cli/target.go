@@ -59,7 +59,7 @@ func readKey(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("--api-key-file: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	text, err := io.ReadAll(io.LimitReader(file, maxKeyFile))
 	if err != nil {
 		return "", fmt.Errorf("--api-key-file: %w", err)
