@@ -1,16 +1,17 @@
 // Command lntpay is the whole product in one binary: the API, the worker, the
-// operator's commands and the development stack.
+// operator's commands, those of people who use the API, and the development
+// stack.
 package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"github.com/lntpay/lntpay/cli"
 	"github.com/lntpay/lntpay/config"
 	"github.com/lntpay/lntpay/deploy/devnet"
 )
@@ -19,7 +20,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := rootCommand().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "lntpay:", err)
+		cli.Report(os.Stderr, err)
 		os.Exit(exitCode(err))
 	}
 }
@@ -54,6 +55,7 @@ func rootCommand() *cobra.Command {
 		serveCommand(s, "serve", "API and worker in one process", parts{api: true, worker: true}),
 		migrateCommand(s), workspaceCommand(s), keyCommand(s), opsCommand(s), devnet.Command(),
 	)
+	root.AddCommand(cli.Commands(devnet.Target)...)
 
 	return root
 }

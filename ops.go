@@ -39,9 +39,13 @@ func opsCommand(s *settings) *cobra.Command {
 	})
 }
 
-// exitCode is the process's for the error of a command.
+// exitCode is the process's for the error of a command, which may have one of
+// its own.
 func exitCode(err error) int {
-	if exit, ok := errors.AsType[*ops.ExitError](err); ok {
+	if exit, ok := errors.AsType[interface {
+		error
+		ExitCode() int
+	}](err); ok {
 		return exit.ExitCode()
 	}
 

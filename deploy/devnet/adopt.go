@@ -4,7 +4,20 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"github.com/lntpay/lntpay/cli"
 )
+
+// Target is the API of the running stack, found from the working directory, for
+// the commands of people who use the API.
+func Target() (cli.Target, error) {
+	running, err := FindRunning("")
+	if err != nil {
+		return cli.Target{}, err
+	}
+
+	return cli.Target{BaseURL: running.APIURL, APIKey: running.APIKeys.Sandbox}, nil
+}
 
 // AdoptEnvironment makes the configuration of the running stack, if the
 // working directory has one, that of this process: any command run inside the

@@ -30,14 +30,15 @@ func list[T any](ctx context.Context, c *Client, path string, query url.Values, 
 			if cursor != "" {
 				asked.Set("cursor", cursor)
 			}
-			var got page[T]
+			var got page[item[T]]
 			if err := c.do(ctx, get(path, asked), &got); err != nil {
 				yield(nil, err)
 
 				return
 			}
-			for _, item := range got.Data {
-				if !yield(item, nil) {
+			for _, one := range got.Data {
+				tell(ctx, one.raw)
+				if !yield(&one.object, nil) {
 					return
 				}
 			}

@@ -221,10 +221,11 @@ func (c *Client) newRequest(ctx context.Context, r request, body []byte) (*http.
 
 // call is do for an answer of one kind.
 func call[T any](ctx context.Context, c *Client, r request) (*T, error) {
-	answer := new(T)
-	if err := c.do(ctx, r, answer); err != nil {
+	var answer item[T]
+	if err := c.do(ctx, r, &answer); err != nil {
 		return nil, err
 	}
+	tell(ctx, answer.raw)
 
-	return answer, nil
+	return &answer.object, nil
 }

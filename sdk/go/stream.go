@@ -122,11 +122,11 @@ func (s *stream) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		var event Event
+		var event item[Event]
 		if err := json.Unmarshal([]byte(data), &event); err != nil {
 			return fmt.Errorf("lntpay: the stream sent what is no event: %w", err)
 		}
-		if err := s.pass(&event); err != nil {
+		if err := s.pass(ctx, &event); err != nil {
 			return err
 		}
 	}
@@ -136,6 +136,8 @@ func (s *stream) run(ctx context.Context) error {
 // first connection, what happens between that one and the next would be lost as
 // long as no event has come.
 func (s *stream) begin(ctx context.Context) error {
+	// What is only looked at is not told of.
+	ctx = WithRawJSON(ctx, nil)
 	if s.lastID != "" {
 		event, err := s.c.Events.Get(ctx, s.lastID)
 		if err != nil {
@@ -161,15 +163,15 @@ func (s *stream) begin(ctx context.Context) error {
 // event then: there is no id to go on after. It is called with the stream open,
 // so nothing falls between.
 func (s *stream) catchUp(ctx context.Context) error {
-	var events []*Event
-	for event, err := range s.c.Events.List(ctx, EventFilter{}) {
+	var events []*item[Event]
+	for event, err := range list[item[Event]](WithRawJSON(ctx, nil), s.c, eventsPath, query(), pageSize) {
 		if err != nil {
 			return err
 		}
 		events = append(events, event)
 	}
 	for _, event := range slices.Backward(events) {
-		if err := s.pass(event); err != nil {
+		if err := s.pass(ctx, event); err != nil {
 			return err
 		}
 	}
@@ -178,11 +180,13 @@ func (s *stream) catchUp(ctx context.Context) error {
 }
 
 // pass yields an event that has not been yielded.
-func (s *stream) pass(event *Event) error {
+func (s *stream) pass(ctx context.Context, one *item[Event]) error {
+	event := &one.object
 	if event.Sequence <= s.sequence {
 		return nil
 	}
 	s.lastID, s.sequence = event.ID, event.Sequence
+	tell(ctx, one.raw)
 	if !s.yield(event, nil) {
 		return errStopped
 	}

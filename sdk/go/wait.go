@@ -28,11 +28,12 @@ func wait[T any](ctx context.Context, c *Client, path, id string, closed func(*T
 		next := time.Now().Add(min(poll, pollEvery))
 		r := get(path, url.Values{"wait": {strconv.Itoa(int(poll / time.Second))}}).on(id, "")
 		r.wait = poll
-		var now T
+		var now item[T]
 		if err := c.do(ctx, r, &now); err != nil {
 			return last, err
 		}
-		last = &now
+		last = &now.object
+		tell(ctx, now.raw)
 		if closed(last) {
 			return last, nil
 		}

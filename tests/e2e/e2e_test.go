@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 	if shared.stack != nil {
 		shared.stack.Close()
 	}
+	removeProgram()
 	os.Exit(code)
 }
 
