@@ -36,7 +36,7 @@ type Environment struct {
 	Deliveries  Deliveries
 	// Sandbox may be nil in production.
 	Sandbox Sandbox
-	Sealer      Sealer
+	Sealer  Sealer
 	// Payouts has the default fee limit.
 	Payouts config.Payouts
 	// WebhookPolicy says which targets an endpoint may have.

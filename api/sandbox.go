@@ -14,17 +14,6 @@ import (
 // The API knows no node: whether there is a payer node at all is for the worker
 // to say, in the answer that it freezes.
 
-// sandboxOnly hides a route from keys of production.
-func sandboxOnly(handle handler) handler {
-	return func(s *Server, c *call) error {
-		if c.env.name != payments.Sandbox || c.env.Sandbox == nil {
-			return errNotFound
-		}
-
-		return handle(s, c)
-	}
-}
-
 // paySandboxCharge is POST /v1/sandbox/charges/{id}/pay. The payer node pays
 // after the answer; the charge shows it.
 func (s *Server) paySandboxCharge(c *call) error {
