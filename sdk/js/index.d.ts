@@ -694,9 +694,9 @@ export class LNTPay {
   readonly keys: Keys;
   readonly webhooks: Webhooks;
   readonly events: Events;
+  readonly sandbox: Sandbox;
   /** Makes middleware that lets through what was paid for by L402, and sells the rest an invoice. */
   gate<Request extends GateRequest = GateRequest>(options: GateOptions<Request>): Gate<Request>;
-  readonly sandbox: Sandbox;
 }
 
 export default LNTPay;
