@@ -198,8 +198,7 @@ func (s *sandbox) invoice(t *testing.T, behaviour payments.SandboxBehaviour) (id
 }
 
 func errType(err error) string {
-	var app *temporal.ApplicationError
-	if errors.As(err, &app) {
+	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
 		return app.Type()
 	}
 
