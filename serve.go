@@ -194,7 +194,8 @@ func apiEnvironment(ctx context.Context, name payments.Environment, env config.E
 	starter := &workflows.Starter{Client: temporal, Environment: name}
 
 	return api.Environment{
-		Store: s, Sealer: sealer, Charges: starter, Withdrawals: starter, Deliveries: starter, Payouts: env.Payouts,
+		Store: s, Sealer: sealer, Charges: starter, Withdrawals: starter, Deliveries: starter, Sandbox: starter,
+		Payouts:       env.Payouts,
 		WebhookPolicy: webhooks.Policy{AllowPrivate: hooks.AllowPrivate, Production: name == payments.Production},
 	}, temporal, nil
 }

@@ -36,15 +36,19 @@ type handler func(s *Server, c *call) error
 var errUnauthorized = payments.NewProblem(payments.CodeUnauthorized,
 	"Send a valid API key as Authorization: Bearer <key>.")
 
-// authenticated wraps a handler with the key and its scope.
-func (s *Server) authenticated(scope apikey.Scope, handle handler) gin.HandlerFunc {
+// authenticated wraps a handler with the key and its scope. What production
+// does not have is not found there, whatever the key may do.
+func (s *Server) authenticated(r route) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		authorized, err := s.authenticate(c)
-		if err == nil {
-			err = authorized.require(scope)
+		if err == nil && strings.HasPrefix(r.path, sandboxPath) && authorized.env.name != payments.Sandbox {
+			err = errNotFound
 		}
 		if err == nil {
-			err = handle(s, authorized)
+			err = authorized.require(r.scope)
+		}
+		if err == nil {
+			err = r.handle(s, authorized)
 		}
 		if err != nil {
 			s.answerError(c, err)

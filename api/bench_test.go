@@ -31,6 +31,7 @@ type bench struct {
 	charges *fakeCharges
 	payouts *fakeWithdrawals
 	hooks   *fakeDeliveries
+	sandbox *fakeSandbox
 	sealer  *webhooks.Sealer
 	server  *api.Server
 	// environment is what the server has of sandbox.
@@ -49,7 +50,7 @@ func setup(t *testing.T, change ...func(*api.Options)) *bench {
 	sealer, err := webhooks.NewSealer([]byte(strings.Repeat("k", 32)))
 	require.NoError(t, err)
 	b := &bench{
-		t: t, store: s, charges: &fakeCharges{store: s}, payouts: &fakeWithdrawals{store: s}, hooks: &fakeDeliveries{},
+		t: t, store: s, charges: &fakeCharges{store: s}, payouts: &fakeWithdrawals{store: s}, hooks: &fakeDeliveries{}, sandbox: &fakeSandbox{store: s},
 		sealer: sealer, client: conformance.Client(t),
 	}
 	require.NoError(t, s.PinNode(t.Context(), db.PinNodeParams{Name: "test", Pubkey: pubkey(ownKey), Network: "regtest"}))
@@ -57,7 +58,7 @@ func setup(t *testing.T, change ...func(*api.Options)) *bench {
 		Config: config.Defaults().API,
 		Environments: map[payments.Environment]api.Environment{
 			payments.Sandbox: {
-				Store: s, Charges: b.charges, Withdrawals: b.payouts, Deliveries: b.hooks,
+				Store: s, Charges: b.charges, Withdrawals: b.payouts, Deliveries: b.hooks, Sandbox: b.sandbox,
 				Payouts: config.DefaultPayouts(), Sealer: sealer,
 			},
 		},

@@ -55,7 +55,7 @@ func TestScopes(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	routes := api.RouteScopes()
-	require.Len(t, routes, 30)
+	require.Len(t, routes, 34)
 	for operation, scope := range routes {
 		method, path, _ := strings.Cut(operation, " ")
 		path = strings.Replace(path, ":id", "ch_00000000000000000000000000", 1)

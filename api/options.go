@@ -34,7 +34,9 @@ type Environment struct {
 	Charges     Charges
 	Withdrawals Withdrawals
 	Deliveries  Deliveries
-	Sealer      Sealer
+	// Sandbox may be nil in production.
+	Sandbox Sandbox
+	Sealer  Sealer
 	// Payouts has the default fee limit.
 	Payouts config.Payouts
 	// WebhookPolicy says which targets an endpoint may have.
@@ -60,6 +62,13 @@ type Withdrawals interface {
 	HoldWithdrawal(ctx context.Context, ref workflows.WithdrawalRef, startBy time.Time) error
 	// EstimateFee asks the node what a payment would cost now.
 	EstimateFee(ctx context.Context, in workflows.QuoteInput) (workflows.QuoteResult, error)
+}
+
+// Sandbox drives the workflow of a sandbox POST, as Charges that of a charge.
+type Sandbox interface {
+	// DecideSandbox does what the claim asks for, unless Postgres' clock is past
+	// startBy, and freezes the answer in it.
+	DecideSandbox(ctx context.Context, ref workflows.SandboxRef, startBy time.Time) error
 }
 
 // Deliveries starts the workflow of a delivery, or has the running one look at

@@ -17,6 +17,9 @@ type route struct {
 	handle handler
 }
 
+// sandboxPath begins the paths that exist for keys of the sandbox only.
+const sandboxPath = "/v1/sandbox/"
+
 // routes is the whole table: what is not here does not exist.
 func routes() []route {
 	return []route{
@@ -47,6 +50,10 @@ func routes() []route {
 		{http.MethodGet, "/v1/webhooks/deliveries", apikey.WebhooksRead, (*Server).listDeliveries},
 		{http.MethodGet, "/v1/webhooks/deliveries/:id", apikey.WebhooksRead, (*Server).getDelivery},
 		{http.MethodPost, "/v1/webhooks/deliveries/:id/redeliver", apikey.WebhooksWrite, (*Server).redeliver},
+		{http.MethodPost, "/v1/sandbox/charges/:id/pay", apikey.ChargesWrite, (*Server).paySandboxCharge},
+		{http.MethodPost, "/v1/sandbox/invoices", apikey.WithdrawalsWrite, (*Server).createSandboxInvoice},
+		{http.MethodPost, "/v1/sandbox/invoices/:id/release", apikey.WithdrawalsWrite, (*Server).releaseSandboxInvoice},
+		{http.MethodPost, "/v1/sandbox/invoices/:id/cancel", apikey.WithdrawalsWrite, (*Server).cancelSandboxInvoice},
 		{http.MethodGet, "/v1/events", apikey.WebhooksRead, (*Server).listEvents},
 		{http.MethodGet, "/v1/events/stream", apikey.WebhooksRead, (*Server).streamEvents},
 		{http.MethodGet, "/v1/events/:id", apikey.WebhooksRead, (*Server).getEvent},
@@ -68,7 +75,7 @@ func (s *Server) Handler() http.Handler {
 		writeProblem(c, payments.NewProblem(payments.CodeMethodNotAllowed, "The Allow header names the methods of this path."))
 	})
 	for _, r := range routes() {
-		engine.Handle(r.method, r.path, s.authenticated(r.scope, r.handle))
+		engine.Handle(r.method, r.path, s.authenticated(r))
 	}
 	engine.GET("/docs", gin.WrapH(docs()))
 	engine.GET("/docs/*asset", gin.WrapH(docs()))

@@ -69,6 +69,20 @@ type Environment struct {
 	Temporal            Temporal `koanf:"temporal"`
 	Node                Node     `koanf:"node"`
 	Payouts             Payouts  `koanf:"payouts"`
+	// Payer is the sandbox's second node; production has none.
+	Payer Payer `koanf:"payer"`
+}
+
+// Payer sets the node that plays the world outside for the sandbox endpoints:
+// all of it or none. Only the worker connects to it.
+type Payer struct {
+	// Address is lnd's gRPC host:port.
+	Address string `koanf:"address"`
+	// TLSCertFile is lnd's tls.cert.
+	TLSCertFile string `koanf:"tls_cert_file"`
+	// MacaroonFile is a macaroon that may pay, and add, hold, settle and cancel
+	// invoices.
+	MacaroonFile string `koanf:"macaroon_file"`
 }
 
 // Payouts sets how withdrawals are paid and bounded. A limit of 0 is no limit.

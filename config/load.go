@@ -177,9 +177,39 @@ func (c *Config) check() error {
 	if c.Webhooks.AllowPrivate && c.Production.DatabaseURL != "" {
 		fail("webhooks.allow_private is for development: not with production configured")
 	}
+	errs = append(errs, c.checkPayer()...)
 	errs = append(errs, c.checkApart()...)
 
 	return errors.Join(errs...)
+}
+
+// checkPayer refuses a payer node in production, half of one, one on a network
+// whose money is worth something, and the node itself.
+func (c *Config) checkPayer() []error {
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Production.Payer != (Payer{}) {
+		fail("production.payer: only the sandbox has a payer node")
+	}
+	payer, node := c.Sandbox.Payer, c.Sandbox.Node
+	if payer == (Payer{}) {
+		return errs
+	}
+	for _, setting := range []struct{ name, value string }{
+		{"address", payer.Address}, {"tls_cert_file", payer.TLSCertFile}, {"macaroon_file", payer.MacaroonFile},
+	} {
+		if setting.value == "" {
+			fail("sandbox.payer.%s is required where another setting of sandbox.payer is given", setting.name)
+		}
+	}
+	if node.Network != "" && node.Network != "regtest" && node.Network != "signet" {
+		fail("sandbox.payer: only on regtest or signet, and sandbox.node.network is %s", node.Network)
+	}
+	if payer.Address != "" && payer.Address == node.Address {
+		fail("sandbox.payer.address and sandbox.node.address are the same: a node does not pay itself")
+	}
+
+	return errs
 }
 
 // check refuses what lnd would refuse at each send, or take for something else,

@@ -94,6 +94,25 @@ func TestLoad(t *testing.T) {
 			yaml: sandbox + "  secrets_key_file: /keys/s1\n  old_preimage_key_files: [/keys/o1]\n" + production +
 				"  secrets_key_file: /keys/s2\n  preimage_key_file: /keys/production\n  old_preimage_key_files: [/keys/o2]\n",
 		},
+		"a payer node": {yaml: sandbox + "  payer: {address: \"127.0.0.1:2\", tls_cert_file: /c, macaroon_file: /m}\n"},
+		"half a payer node": {
+			yaml: sandbox + "  payer: {address: \"127.0.0.1:2\", macaroon_file: /m}\n", wantErr: "sandbox.payer.tls_cert_file is required",
+		},
+		"a payer node without an address": {
+			env:     map[string]string{"LNTPAY_SANDBOX_PAYER_TLS_CERT_FILE": "/c", "LNTPAY_SANDBOX_PAYER_MACAROON_FILE": "/m"},
+			wantErr: "sandbox.payer.address is required",
+		},
+		"a payer node that is the node": {
+			yaml:    sandbox + "  payer: {address: \"127.0.0.1:10009\", tls_cert_file: /c, macaroon_file: /m}\n",
+			wantErr: "sandbox.payer.address and sandbox.node.address are the same",
+		},
+		"a payer node with real money": {
+			yaml: sandbox + "  payer: {address: \"127.0.0.1:2\", tls_cert_file: /c, macaroon_file: /m}\n",
+			env:  map[string]string{"LNTPAY_SANDBOX_NODE_NETWORK": "mainnet"}, wantErr: "sandbox.payer: only on regtest or signet",
+		},
+		"a payer node in production": {
+			env: map[string]string{"LNTPAY_PRODUCTION_PAYER_ADDRESS": "127.0.0.1:2"}, wantErr: "production.payer: only the sandbox",
+		},
 		"private targets in production": {
 			yaml:    "webhooks: {allow_private: true}\nproduction:\n  database_url: postgres://p\n  temporal: {address: x, namespace: p}\n",
 			wantErr: "webhooks.allow_private",

@@ -3,6 +3,9 @@
 // authenticates; the calls that move money use the raw gRPC stubs, because
 // lndclient drops fields and merges errors that must stay apart.
 //
+// Payer is a sandbox's second node, with as much of lnd as playing the world
+// outside takes.
+//
 // Connect gives a Node on a real lnd. A KeyRing derives the preimages of
 // charges, so that AddInvoice can be repeated. Package lightningtest has a
 // Node in memory, and the conformance suite that both of them pass.

@@ -21,18 +21,21 @@ var errSecret = errors.New("lightning: a secret is not serialised")
 
 const redacted = "[redacted]"
 
-// Domain separators: no digest of a key can be mistaken for another, and none
-// of them is an HMAC under the key.
+// Domain separators: no digest of a key can be mistaken for another.
 const (
 	keyIDLabel       = "lntpay preimage key id"
 	fingerprintLabel = "lntpay preimage key fingerprint"
+	// sandboxLabel is an HMAC's first part where a charge has its environment:
+	// no environment is called so.
+	sandboxLabel = "lntpay sandbox invoice"
 )
 
 // KeySize is the length of a preimage key in bytes.
 const KeySize = 32
 
-// KeyRing derives the preimages of charges from keys that only the worker
-// holds: the current one, and retired ones that open charges still need.
+// KeyRing derives the preimages of charges, and of sandbox invoices, from keys
+// that only the worker holds: the current one, and retired ones that open
+// charges still need.
 // Guard a key as money: whoever has it can take payments on their way. A
 // KeyRing is immutable and prints as "[redacted]".
 type KeyRing struct {
@@ -87,11 +90,20 @@ func (r *KeyRing) Fingerprints() map[string][sha256.Size]byte {
 func (r *KeyRing) Derive(
 	keyID string, environment payments.Environment, node, chargeID string,
 ) (Preimage, error) {
+	return r.derive(keyID, string(environment), node, chargeID)
+}
+
+// DeriveSandbox computes the preimage of a sandbox invoice: HMAC-SHA256(key,
+// "lntpay sandbox invoice" ‖ 0x00 ‖ id). See Derive.
+func (r *KeyRing) DeriveSandbox(keyID, invoiceID string) (Preimage, error) {
+	return r.derive(keyID, sandboxLabel, invoiceID)
+}
+
+func (r *KeyRing) derive(keyID string, parts ...string) (Preimage, error) {
 	key, ok := r.keys[keyID]
 	if !ok {
 		return Preimage{}, fmt.Errorf("%w: %q", ErrUnknownKey, keyID)
 	}
-	parts := []string{string(environment), node, chargeID}
 	for _, part := range parts {
 		if part == "" || strings.ContainsRune(part, 0) {
 			return Preimage{}, errors.New("lightning: a part of the preimage's name is empty or holds a zero byte")

@@ -31,6 +31,9 @@ func TestDeriveIsStable(t *testing.T) {
 	p, err := ring.Derive(ring.CurrentKeyID(), payments.Sandbox, "merchant", "ch_1")
 	require.NoError(t, err)
 	require.Equal(t, "5b095c8700edbd5aa2e57ec1594d9700ac8f969b51a32d23054eaefe213f8ec7", p.Hash().String())
+	p, err = ring.DeriveSandbox(ring.CurrentKeyID(), "sbi_1")
+	require.NoError(t, err)
+	require.Equal(t, "20987d3649c8cf4598c3cb536532fb4bb43de46f0223a7d5a267aa36e0d8e7bc", p.Hash().String())
 	fingerprint := ring.Fingerprints()[ring.CurrentKeyID()]
 	require.Equal(t, "e9aeddf608ca4b45", hex.EncodeToString(fingerprint[:8]))
 }
@@ -52,6 +55,14 @@ func TestDeriveSeparates(t *testing.T) {
 			seen[p.Hash()] = label
 		}
 	}
+	for _, name := range []string{"c", "c2"} {
+		p, err := ring.DeriveSandbox(ring.CurrentKeyID(), name)
+		require.NoError(t, err)
+		require.NotContains(t, seen, p.Hash(), "sandbox invoice %s", name)
+		seen[p.Hash()] = name
+	}
+	_, err = ring.DeriveSandbox(ring.CurrentKeyID(), "n\x00c")
+	require.Error(t, err)
 	for _, name := range [][3]string{
 		{"", "n", "c"}, {"sandbox", "", "c"}, {"sandbox", "n", ""}, {"sandbox", "n\x00c", "c"}, {"sandbox", "n", "\x00"},
 	} {

@@ -19,6 +19,9 @@ const (
 	PrefixEvent      = "evt"
 	PrefixDelivery   = "dlv"
 	PrefixTransfer   = "txf"
+	// The sandbox's: an invoice of the payer node, and a payment of a charge.
+	PrefixSandboxInvoice = "sbi"
+	PrefixSandboxPayment = "sbp"
 )
 
 // NewID makes a fresh id with one of the prefixes above. It panics only when

@@ -13,6 +13,8 @@ const (
 	CodeNotFound             Code = "not_found"
 	CodeMethodNotAllowed     Code = "method_not_allowed"
 	CodeChargeNotCancelable  Code = "charge_not_cancelable"
+	CodeChargeNotPayable     Code = "charge_not_payable"
+	CodeInvoiceNotHeld       Code = "invoice_not_held"
 	CodeDuplicatePayment     Code = "duplicate_payment"
 	CodeEndpointDisabled     Code = "endpoint_disabled"
 	CodePayloadTooLarge      Code = "payload_too_large"
@@ -30,6 +32,7 @@ const (
 	CodePayoutsFrozen        Code = "payouts_frozen"
 	CodeRateLimited          Code = "rate_limited"
 	CodeServiceUnavailable   Code = "service_unavailable"
+	CodeNoPayerNode          Code = "no_payer_node"
 	CodeInternal             Code = "internal_error"
 )
 
@@ -44,6 +47,8 @@ var kinds = map[Code]struct {
 	CodeNotFound:             {http.StatusNotFound, "There is no such object."},
 	CodeMethodNotAllowed:     {http.StatusMethodNotAllowed, "The method is not allowed here."},
 	CodeChargeNotCancelable:  {http.StatusConflict, "The charge can no longer be canceled."},
+	CodeChargeNotPayable:     {http.StatusConflict, "The charge can no longer be paid."},
+	CodeInvoiceNotHeld:       {http.StatusConflict, "No payment of the invoice is held."},
 	CodeDuplicatePayment:     {http.StatusConflict, "This payment hash is being paid or was paid by another withdrawal."},
 	CodeEndpointDisabled:     {http.StatusConflict, "The webhook endpoint is disabled or deleted."},
 	CodePayloadTooLarge:      {http.StatusRequestEntityTooLarge, "The request body is too large."},
@@ -61,6 +66,7 @@ var kinds = map[Code]struct {
 	CodePayoutsFrozen:        {http.StatusUnprocessableEntity, "Payouts are frozen."},
 	CodeRateLimited:          {http.StatusTooManyRequests, "Too many requests."},
 	CodeServiceUnavailable:   {http.StatusServiceUnavailable, "The outcome is unknown: repeat with the same Idempotency-Key."},
+	CodeNoPayerNode:          {http.StatusNotImplemented, "This sandbox has no payer node."},
 	CodeInternal:             {http.StatusInternalServerError, "Something went wrong on our side."},
 }
 

@@ -56,6 +56,26 @@ func connectNode(ctx context.Context, cfg config.Node, log *slog.Logger) (lightn
 	}
 }
 
+// connectPayer is nil where no payer node is configured. It does not wait for
+// the node: nothing but the sandbox's endpoints needs it.
+func connectPayer(name payments.Environment, env config.Environment) (lightning.Payer, error) {
+	if env.Payer == (config.Payer{}) {
+		return nil, nil //nolint:nilnil // Absent is a value here.
+	}
+	if name != payments.Sandbox {
+		return nil, fmt.Errorf("%s.payer: only the sandbox has a payer node", name)
+	}
+	payer, err := lightning.NewPayer(lightning.PayerConfig{
+		Network: env.Node.Network, Address: env.Payer.Address,
+		TLSCertFile: env.Payer.TLSCertFile, MacaroonFile: env.Payer.MacaroonFile,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s.payer: %w", name, err)
+	}
+
+	return payer, nil
+}
+
 // pin writes the fingerprints of the keys and the node's pubkey on first
 // sight, and refuses others ever after.
 func pin(ctx context.Context, s *store.Store, keys *lightning.KeyRing, node lightning.Node, network string) error {

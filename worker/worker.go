@@ -43,6 +43,8 @@ const (
 type Worker struct {
 	Store *store.Store
 	Node  lightning.Node
+	// Payer is nil unless the sandbox has a payer node.
+	Payer lightning.Payer
 	// Interceptors are told of every activity, local ones too.
 	Interceptors []interceptor.WorkerInterceptor
 
@@ -94,6 +96,11 @@ func New(ctx context.Context, name payments.Environment, env config.Environment,
 
 		return nil, err
 	}
+	if w.Payer, err = connectPayer(name, env); err != nil {
+		w.Close()
+
+		return nil, err
+	}
 	if w.temporal, err = workflows.Dial(env.Temporal.Address, env.Temporal.Namespace, log); err != nil {
 		w.Close()
 
@@ -131,8 +138,9 @@ func (w *Worker) register(keys *lightning.KeyRing, sealer *webhooks.Sealer, hook
 	withdrawals := &activities.Withdrawals{
 		Store: w.Store, Node: w.Node, Policy: activities.PayoutPolicy(payouts), Charges: charges, Alerts: alerts, Log: w.log,
 	}
+	sandbox := &activities.Sandbox{Store: w.Store, Payer: w.Payer, Keys: keys, Log: w.log}
 	main := sdkworker.New(w.temporal, workflows.TaskQueuePayments, w.options())
-	Register(main, charges, withdrawals, nodes)
+	Register(main, charges, withdrawals, nodes, sandbox)
 	hook := sdkworker.New(w.temporal, workflows.TaskQueueWebhooks, w.hookOptions())
 	hook.RegisterWorkflowWithOptions(workflows.Delivery, workflow.RegisterOptions{Name: workflows.NameDelivery})
 	hook.RegisterActivityWithOptions(deliveries.AttemptDelivery,
@@ -151,11 +159,14 @@ type Registry interface {
 
 // Register registers everything that the payments task queue serves. Deliveries
 // have moved to webhooks; some of those that began here may still run.
-func Register(r Registry, charges *activities.Charges, withdrawals *activities.Withdrawals, nodes *activities.Nodes) {
+func Register(r Registry, charges *activities.Charges, withdrawals *activities.Withdrawals, nodes *activities.Nodes,
+	sandbox *activities.Sandbox,
+) {
 	for name, w := range map[string]any{
 		workflows.NameCharge: workflows.Charge, workflows.NameDelivery: workflows.Delivery,
 		workflows.NameWithdrawal: workflows.Withdrawal, workflows.NameQuote: workflows.Quote,
 		workflows.NameNodeWatcher: workflows.NodeWatcher, workflows.NameSweeper: workflows.Sweeper,
+		workflows.NameSandbox: workflows.Sandbox,
 	} {
 		r.RegisterWorkflowWithOptions(w, workflow.RegisterOptions{Name: name})
 	}
@@ -168,6 +179,7 @@ func Register(r Registry, charges *activities.Charges, withdrawals *activities.W
 		workflows.ActivitySettleByBook: withdrawals.SettleByBook, workflows.ActivityResolveWithdrawal: withdrawals.ResolveWithdrawal,
 		workflows.ActivityEstimateFee: withdrawals.EstimateFee,
 		workflows.ActivitySweepNode:   nodes.SweepNode, workflows.ActivitySweepRows: nodes.SweepRows,
+		workflows.ActivityDecideSandbox: sandbox.DecideSandbox, workflows.ActivityPaySandboxCharge: sandbox.PaySandboxCharge,
 	} {
 		r.RegisterActivityWithOptions(a, activity.RegisterOptions{Name: name})
 	}
@@ -277,6 +289,9 @@ func (w *Worker) Close() {
 	}
 	if w.sender != nil {
 		w.sender.Close()
+	}
+	if w.Payer != nil {
+		w.Payer.Close()
 	}
 	w.Node.Close()
 	w.Store.Close()

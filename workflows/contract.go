@@ -20,6 +20,7 @@ const (
 	NameCharge      = "Charge"
 	NameWithdrawal  = "Withdrawal"
 	NameQuote       = "Quote"
+	NameSandbox     = "Sandbox"
 	NameDelivery    = "Delivery"
 	NameNodeWatcher = "NodeWatcher"
 	NameSweeper     = "Sweeper"
@@ -27,6 +28,7 @@ const (
 	UpdateOpen   = "open"
 	UpdateHold   = "hold"
 	UpdateCancel = "cancel"
+	UpdateDecide = "decide"
 	UpdateNudge  = "nudge"
 	SignalNudge  = "nudge"
 	SignalRetry  = "retry"
@@ -47,6 +49,8 @@ const (
 	ActivitySettleByBook      = "SettleByBook"
 	ActivityResolveWithdrawal = "ResolveWithdrawal"
 	ActivityEstimateFee       = "EstimateFee"
+	ActivityDecideSandbox     = "DecideSandbox"
+	ActivityPaySandboxCharge  = "PaySandboxCharge"
 	ActivityAttemptDelivery   = "AttemptDelivery"
 	ActivityCancelDelivery    = "CancelDelivery"
 	ActivityWatchNode         = "WatchNode"
@@ -63,6 +67,9 @@ const (
 	// ErrTypeOtherNode ends the watcher or sweeper of a node that no worker
 	// serves by this name.
 	ErrTypeOtherNode = "OtherNode"
+	// ErrTypeNotPaid ends the attempts at a sandbox payment: another would fail
+	// too.
+	ErrTypeNotPaid = "NotPaid"
 )
 
 // Workflow ids are the ids of the resources behind a word that says the kind.
@@ -70,6 +77,7 @@ const (
 	chargeIDPrefix     = "charge/"
 	withdrawalIDPrefix = "withdrawal/"
 	quoteIDPrefix      = "quote/"
+	sandboxIDPrefix    = "sandbox/"
 	deliveryIDPrefix   = "delivery/"
 	watcherIDPrefix    = "node-watcher/"
 	sweeperIDPrefix    = "sweeper/"
@@ -216,6 +224,39 @@ type QuoteResult struct {
 	// Routed is false when the node knows no route now.
 	Routed  bool
 	FeeMsat payments.Msat
+}
+
+// SandboxRef names a sandbox POST to the orchestrator, by its claim.
+type SandboxRef struct {
+	ClaimID     string
+	WorkspaceID string
+	Operation   payments.SandboxOperation
+}
+
+// SandboxInput starts the workflow of a sandbox POST.
+type SandboxInput struct {
+	ClaimID string
+}
+
+// DecideSandbox is the argument of the update that decides a sandbox POST.
+type DecideSandbox struct {
+	ClaimID string
+	// StartBy is compared with Postgres' clock before anything is done; past it
+	// nothing is decided.
+	StartBy time.Time
+}
+
+// SandboxState is what deciding a sandbox POST came to.
+type SandboxState struct {
+	// Status is that of the answer.
+	Status int
+	// Pay says that the charge of the claim is to be paid now.
+	Pay bool `json:",omitempty"`
+}
+
+// SandboxResult tells operators in words what a sandbox POST came to.
+type SandboxResult struct {
+	Outcome string
 }
 
 // DeliveryInput starts a delivery's workflow, or an attempt. Now asks for an

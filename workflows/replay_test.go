@@ -38,6 +38,8 @@ func recorded() map[string]string {
 		"withdrawal-booked":       workflows.NameWithdrawal,
 		"withdrawal-refused":      workflows.NameWithdrawal,
 		"quote":                   workflows.NameQuote,
+		"sandbox-paid":            workflows.NameSandbox,
+		"sandbox-released":        workflows.NameSandbox,
 	}
 }
 
@@ -64,6 +66,7 @@ func TestReplay(t *testing.T) {
 				workflows.NameCharge: workflows.Charge, workflows.NameDelivery: workflows.Delivery,
 				workflows.NameNodeWatcher: workflows.NodeWatcher, workflows.NameSweeper: workflows.Sweeper,
 				workflows.NameWithdrawal: workflows.Withdrawal, workflows.NameQuote: workflows.Quote,
+				workflows.NameSandbox: workflows.Sandbox,
 			}))
 		})
 	}

@@ -62,7 +62,7 @@ func (s *stack) environment() ([]string, error) {
 		return path
 	}
 	pubkey, readErr := readText(s.state.path("merchant.pubkey"))
-	merchant := s.state.path("lnd_merchant")
+	merchant, payer := s.state.path("lnd_merchant"), s.state.path("lnd_payer")
 	env := []string{
 		"LNTPAY_API_LISTEN=" + address(s.ports.API),
 		"LNTPAY_API_OPERATOR_LISTEN=" + address(s.ports.APIOperator),
@@ -80,6 +80,9 @@ func (s *stack) environment() ([]string, error) {
 		"LNTPAY_SANDBOX_NODE_TLS_CERT_FILE=" + merchant + "/tls.cert",
 		"LNTPAY_SANDBOX_NODE_MACAROON_FILE=" + merchant + "/data/chain/bitcoin/regtest/admin.macaroon",
 		"LNTPAY_SANDBOX_NODE_PUBKEY=" + pubkey,
+		"LNTPAY_SANDBOX_PAYER_ADDRESS=" + address(s.ports.Payer.RPC),
+		"LNTPAY_SANDBOX_PAYER_TLS_CERT_FILE=" + payer + "/tls.cert",
+		"LNTPAY_SANDBOX_PAYER_MACAROON_FILE=" + payer + "/data/chain/bitcoin/regtest/admin.macaroon",
 	}
 
 	return env, errors.Join(err, readErr)

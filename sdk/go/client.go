@@ -67,6 +67,8 @@ type Client struct {
 	Deliveries *Deliveries
 	// Events are what happened, in order.
 	Events *Events
+	// Sandbox has charges paid and invoices to withdraw to, with sandbox keys.
+	Sandbox *SandboxService
 
 	apiKey              string
 	baseURL             string
@@ -112,6 +114,7 @@ func New(options Options) (*Client, error) {
 	c.WebhookEndpoints = &WebhookEndpoints{c}
 	c.Deliveries = &Deliveries{c}
 	c.Events = &Events{c}
+	c.Sandbox = &SandboxService{c}
 
 	return c, nil
 }

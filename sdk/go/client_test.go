@@ -147,6 +147,26 @@ func TestRequests(t *testing.T) {
 
 			return err
 		}, "POST /v1/webhooks/deliveries/dlv_1/redeliver", ""},
+		"sandbox pay": {func(c *Client) error {
+			_, err := c.Sandbox.PayCharge(ctx, "ch_1", SandboxPaymentParams{AmountMsat: 5})
+
+			return err
+		}, "POST /v1/sandbox/charges/ch_1/pay", `{"amount_msat":5}`},
+		"sandbox invoice": {func(c *Client) error {
+			_, err := c.Sandbox.CreateInvoice(ctx, SandboxInvoiceParams{AmountMsat: 5, Behaviour: SandboxHold})
+
+			return err
+		}, "POST /v1/sandbox/invoices", `{"amount_msat":5,"behaviour":"hold"}`},
+		"sandbox release": {func(c *Client) error {
+			_, err := c.Sandbox.ReleaseInvoice(ctx, "sbi_1")
+
+			return err
+		}, "POST /v1/sandbox/invoices/sbi_1/release", ""},
+		"sandbox cancel": {func(c *Client) error {
+			_, err := c.Sandbox.CancelInvoice(ctx, "sbi_1")
+
+			return err
+		}, "POST /v1/sandbox/invoices/sbi_1/cancel", ""},
 		"event": {func(c *Client) error {
 			_, err := c.Events.Get(ctx, "evt_1")
 

@@ -23,6 +23,8 @@ const (
 	ErrNotFound             Code = "not_found"
 	ErrMethodNotAllowed     Code = "method_not_allowed"
 	ErrChargeNotCancelable  Code = "charge_not_cancelable"
+	ErrChargeNotPayable     Code = "charge_not_payable"
+	ErrInvoiceNotHeld       Code = "invoice_not_held"
 	ErrDuplicatePayment     Code = "duplicate_payment"
 	ErrEndpointDisabled     Code = "endpoint_disabled"
 	ErrPayloadTooLarge      Code = "payload_too_large"
@@ -40,6 +42,7 @@ const (
 	ErrPayoutsFrozen        Code = "payouts_frozen"
 	ErrRateLimited          Code = "rate_limited"
 	ErrServiceUnavailable   Code = "service_unavailable"
+	ErrNoPayerNode          Code = "no_payer_node"
 	ErrInternal             Code = "internal_error"
 )
 

@@ -642,6 +642,48 @@ export type GateOptions<Request = GateRequest> = GatePrice<Request> & {
 /** Middleware of Express and the like; without them, `next` runs the handler. */
 export type Gate<Request = GateRequest> = (req: Request, res: GateResponse, next: (error?: unknown) => unknown) => Promise<void>;
 
+export interface SandboxPayParams {
+  /** The charge's own by default, in one of the two; more overpays it. */
+  amount_msat?: number | null;
+  amount_sats?: number | null;
+}
+
+export interface SandboxPayment {
+  id: string;
+  object: 'sandbox_payment';
+  environment: Environment;
+  charge_id: string;
+  amount_msat: number;
+}
+
+/** `settle` takes the payment, `fail` refuses it, `hold` keeps it until it is released or canceled. */
+export type SandboxBehaviour = 'settle' | 'fail' | 'hold';
+
+export type SandboxInvoiceParams = Amount & { behaviour: SandboxBehaviour };
+
+export interface SandboxInvoice {
+  id: string;
+  object: 'sandbox_invoice';
+  environment: Environment;
+  amount_msat: number;
+  behaviour: SandboxBehaviour;
+  bolt11: string;
+  payment_hash: string;
+  created_at: string;
+}
+
+/** The sandbox's second node. With sandbox keys, and where the operator has set it up (`no_payer_node`). */
+export interface Sandbox {
+  /** The charge is paid soon after: wait for it. `charge_not_payable` when it is not pending. */
+  payCharge(chargeId: string, params?: SandboxPayParams, options?: WriteOptions): Promise<SandboxPayment>;
+  /** An invoice to withdraw to. */
+  createInvoice(params: SandboxInvoiceParams, options?: WriteOptions): Promise<SandboxInvoice>;
+  /** Takes a held payment. Again is fine; `invoice_not_held` where there is none. */
+  releaseInvoice(id: string, options?: WriteOptions): Promise<SandboxInvoice>;
+  /** Sends a held payment back. Again is fine; `invoice_not_held` where there is none. */
+  cancelInvoice(id: string, options?: WriteOptions): Promise<SandboxInvoice>;
+}
+
 export class LNTPay {
   constructor(options?: ClientOptions);
   readonly charges: Charges;
@@ -652,6 +694,7 @@ export class LNTPay {
   readonly keys: Keys;
   readonly webhooks: Webhooks;
   readonly events: Events;
+  readonly sandbox: Sandbox;
   /** Makes middleware that lets through what was paid for by L402, and sells the rest an invoice. */
   gate<Request extends GateRequest = GateRequest>(options: GateOptions<Request>): Gate<Request>;
 }

@@ -442,6 +442,24 @@ class Deliveries extends Resource {
   }
 }
 
+class Sandbox extends Resource {
+  async payCharge(chargeId, params, options) {
+    return this.api.post(`/sandbox/charges/${safe(chargeId)}/pay`, params, options);
+  }
+
+  createInvoice(params, options) {
+    return this.api.post('/sandbox/invoices', params, options);
+  }
+
+  async releaseInvoice(id, options) {
+    return this.api.post(`/sandbox/invoices/${safe(id)}/release`, undefined, options);
+  }
+
+  async cancelInvoice(id, options) {
+    return this.api.post(`/sandbox/invoices/${safe(id)}/cancel`, undefined, options);
+  }
+}
+
 class Webhooks {
   #secret;
 
@@ -592,6 +610,7 @@ class LNTPay {
     this.keys = new Keys(api);
     this.webhooks = new Webhooks(api, webhookSecret ?? env.LNTPAY_WEBHOOK_SECRET);
     this.events = new Events(api);
+    this.sandbox = new Sandbox(api);
   }
 
   gate(options) {

@@ -164,6 +164,17 @@ type Receipt struct {
 	NextCheckAt *time.Time
 }
 
+type SandboxInvoice struct {
+	ID          string
+	WorkspaceID string
+	Behaviour   string
+	AmountMsat  int64
+	KeyID       string
+	PaymentHash []byte
+	Bolt11      string
+	CreatedAt   time.Time
+}
+
 type StrayPayment struct {
 	Node         string
 	PaymentIndex int64

@@ -65,6 +65,7 @@ func TestGoSDKHasEveryName(t *testing.T) {
 	for schema, file := range map[string]string{
 		"Problem": "errors.go", "EventType": "events.go", "Scope": "keys.go", "ChargeStatus": "charges.go",
 		"WithdrawalStatus": "withdrawals.go", "WithdrawalFailure": "withdrawals.go", "DeliveryStatus": "deliveries.go",
+		"SandboxBehaviour": "sandbox.go",
 	} {
 		enum := regexp.MustCompile(`(?s)\n    ` + schema + `:.*?enum: \[(.*?)\]`).FindSubmatch(api.OpenAPI())
 		require.NotNil(t, enum, schema)

@@ -53,6 +53,8 @@ func TestHistories(t *testing.T) {
 		"withdrawal-booked":       (*client).liveBooked,
 		"withdrawal-refused":      (*client).liveWithdrawalRefused,
 		"quote":                   (*client).liveQuote,
+		"sandbox-paid":            (*client).liveSandboxPaid,
+		"sandbox-released":        (*client).liveSandboxReleased,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -200,6 +202,29 @@ func (c *client) liveQuote(t *testing.T) (workflowID string) {
 	return workflowID
 }
 
+func (c *client) liveSandboxPaid(t *testing.T) string {
+	charge := c.charge(t, 21, "")
+	payment := c.play(t, http.StatusAccepted, "charges/"+text(charge, "id")+"/pay", `{"amount_sats":25}`)
+	require.Equal(t, "paid", c.await(t, text(charge, "id"))["status"])
+
+	return c.ended(t, "sandbox/"+text(payment, "id"))
+}
+
+// liveSandboxReleased finds the run by its claim, whose id no client sees.
+func (c *client) liveSandboxReleased(t *testing.T) string {
+	c.fund(t, 100)
+	held := c.play(t, http.StatusCreated, "invoices", `{"amount_sats":10,"behaviour":"hold"}`)
+	withdrawal := c.withdraw(t, text(held, "bolt11"), "")
+	require.NoError(t, c.Net.WaitHeld(t.Context(), paymentHashOf(t, held)))
+	c.play(t, http.StatusOK, "invoices/"+text(held, "id")+"/release", "")
+	c.overAs(t, text(withdrawal, "id"), 20*time.Second, "")
+	var id string
+	require.NoError(t, c.Store.Pool.QueryRow(t.Context(),
+		"SELECT resource_id FROM claim WHERE workspace_id = $1 AND path LIKE '%/release'", c.workspaceID).Scan(&id))
+
+	return c.ended(t, "sandbox/"+id)
+}
+
 // busy waits until a workflow of the node, which never ends, has begun.
 func (c *client) busy(t *testing.T, prefix string) string {
 	t.Helper()
@@ -251,7 +276,7 @@ func (c *client) fileSecrets(t *testing.T) (*lightning.KeyRing, [][]byte) {
 		if s.keys, s.err = lightning.LoadKeyRing(env.PreimageKeyFile, nil); s.err != nil {
 			return
 		}
-		for _, path := range []string{env.PreimageKeyFile, env.SecretsKeyFile, env.Node.MacaroonFile, env.Node.SpendMacaroonFile} {
+		for _, path := range []string{env.PreimageKeyFile, env.SecretsKeyFile, env.Node.MacaroonFile, env.Node.SpendMacaroonFile, env.Payer.MacaroonFile} {
 			content, err := os.ReadFile(path)
 			if err != nil {
 				s.err = err
@@ -279,6 +304,7 @@ func (c *client) holdsNoSecret(t *testing.T, history *historypb.History) {
 	keys, secrets := c.fileSecrets(t)
 	secrets = append([][]byte{[]byte(c.key), []byte("whsec_")}, secrets...)
 	secrets = append(secrets, c.proofs(t)...)
+	secrets = append(secrets, c.played(t, keys)...)
 	rows, err := c.Store.Pool.Query(t.Context(), "SELECT id, node, key_id, coalesce(bolt11, 'none of it') FROM charge")
 	require.NoError(t, err)
 	defer rows.Close()
@@ -314,6 +340,24 @@ func (c *client) proofs(t *testing.T) (all [][]byte) {
 		if preimage != nil {
 			all = append(all, preimage)
 		}
+	}
+	require.NoError(t, rows.Err())
+
+	return all
+}
+
+// played are the preimages and the invoices of the sandbox.
+func (c *client) played(t *testing.T, keys *lightning.KeyRing) (all [][]byte) {
+	t.Helper()
+	rows, err := c.Store.Pool.Query(t.Context(), "SELECT id, key_id, bolt11 FROM sandbox_invoice")
+	require.NoError(t, err)
+	defer rows.Close()
+	for rows.Next() {
+		var id, keyID, bolt11 string
+		require.NoError(t, rows.Scan(&id, &keyID, &bolt11))
+		preimage, err := keys.DeriveSandbox(keyID, id)
+		require.NoError(t, err)
+		all = append(all, preimage[:], []byte(bolt11))
 	}
 	require.NoError(t, rows.Err())
 

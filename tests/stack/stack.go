@@ -28,6 +28,7 @@ import (
 	"github.com/lntpay/lntpay/config"
 	"github.com/lntpay/lntpay/deploy/devnet"
 	"github.com/lntpay/lntpay/deploy/devnet/freeport"
+	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store"
 	"github.com/lntpay/lntpay/tests/regtest"
@@ -181,6 +182,11 @@ func (s *Stack) configure(ctx context.Context) error {
 		}
 	}
 	env.Node = config.Node(s.Net.Merchant.Config)
+	payer := s.Net.Payer
+	env.Payer = config.Payer{Address: payer.Config.Address, TLSCertFile: payer.Config.TLSCertFile}
+	if env.Payer.MacaroonFile, err = payer.Bake(ctx, "sandbox", lightning.PayerPermissions()); err != nil {
+		return err
+	}
 	if s.Store, err = store.Open(ctx, payments.Sandbox, env.DatabaseURL, 20); err != nil {
 		return err
 	}
@@ -246,7 +252,7 @@ func (s *Stack) startAPI(ctx context.Context) error {
 		Config: s.Config.API, Log: s.Log,
 		Environments: map[payments.Environment]api.Environment{payments.Sandbox: {
 			Store: s.Store, Sealer: sealer, WebhookPolicy: webhooks.Policy{AllowPrivate: true},
-			Charges: starter, Withdrawals: starter, Deliveries: starter, Payouts: s.Config.Sandbox.Payouts,
+			Charges: starter, Withdrawals: starter, Deliveries: starter, Sandbox: starter, Payouts: s.Config.Sandbox.Payouts,
 		}},
 	})
 	if err != nil {

@@ -208,6 +208,10 @@ test('there is a call for all that api/openapi.yaml describes', async (t) => {
     'GET /v1/webhooks/deliveries?status=failed': (l) => l.webhooks.deliveries.list({ status: 'failed' }),
     'GET /v1/webhooks/deliveries/dlv_1': (l) => l.webhooks.deliveries.get('dlv_1'),
     'POST /v1/webhooks/deliveries/dlv_1/redeliver': (l) => l.webhooks.deliveries.redeliver('dlv_1'),
+    'POST /v1/sandbox/charges/ch_1/pay': (l) => l.sandbox.payCharge('ch_1', { amount_msat: 5 }),
+    'POST /v1/sandbox/invoices': (l) => l.sandbox.createInvoice({ amount_sats: 1, behaviour: 'hold' }),
+    'POST /v1/sandbox/invoices/sbi_1/release': (l) => l.sandbox.releaseInvoice('sbi_1'),
+    'POST /v1/sandbox/invoices/sbi_1/cancel': (l) => l.sandbox.cancelInvoice('sbi_1'),
     'GET /v1/events?type=charge.paid': (l) => l.events.list({ type: 'charge.paid' }),
     'GET /v1/events/evt_1': (l) => l.events.get('evt_1'),
   };
