@@ -11,6 +11,9 @@ LNTPAY  := .lntpay/bin/lntpay
 # Packages at a time. Some start a whole stack; more than two do not pay on
 # two cores.
 PARALLEL ?= 2
+# The modules beside the product's: the SDK, its gate for Gin, and the tests
+# against Aperture, which needs much that the product does not.
+MODULES  := sdk/go sdk/go/gingate tests/interop/aperture
 # What `make test` runs, such as PKG=./ledger/... ARGS='-run TestPost -count=1'.
 PKG  ?= ./...
 ARGS ?=
@@ -36,8 +39,8 @@ test-short: ## Run the tests that need no Lightning network
 	$(MAKE) test ARGS="-short $(ARGS)"
 
 .PHONY: test-sdk
-test-sdk: ## Run the tests of sdk/go, a module of its own, which need nothing
-	cd sdk/go && go test $(ARGS) ./...
+test-sdk: ## Run the tests of sdk/go and the modules around it, which need nothing
+	for module in $(MODULES); do (cd $$module && go test $(ARGS) ./...); done
 
 .PHONY: lint
 lint: lint-format lint-modules lint-generated lint-vet lint-workflows lint-golangci ## Check everything that needs no running code
@@ -50,7 +53,7 @@ lint-format: # gofmt
 .PHONY: lint-modules
 lint-modules: # go.mod holds what the code imports
 	go mod tidy -diff
-	cd sdk/go && go mod tidy -diff
+	for module in $(MODULES); do (cd $$module && go mod tidy -diff); done
 
 .PHONY: lint-generated
 lint-generated: # sqlc's code fits the queries
@@ -59,7 +62,7 @@ lint-generated: # sqlc's code fits the queries
 .PHONY: lint-vet
 lint-vet: # go vet
 	go vet ./...
-	cd sdk/go && go vet ./...
+	for module in $(MODULES); do (cd $$module && go vet ./...); done
 
 .PHONY: lint-workflows
 lint-workflows: # workflow code is deterministic
@@ -67,7 +70,7 @@ lint-workflows: # workflow code is deterministic
 
 .PHONY: lint-golangci
 lint-golangci: # everything in .golangci.yaml, the layering of packages too
-	linter=$$(go run ./deploy/devnet/tools/paths golangci-lint); $$linter run ./...; cd sdk/go; $$linter run ./...
+	linter=$$(go run ./deploy/devnet/tools/paths golangci-lint); for module in . $(MODULES); do (cd $$module && $$linter run ./...); done
 
 .PHONY: generate
 generate: ## Write the generated code again (sqlc)
