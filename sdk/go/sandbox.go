@@ -59,13 +59,17 @@ const sandboxInvoicesPath = "/v1/sandbox/invoices"
 // PayCharge has a charge paid, soon after it returns: wait for the charge. One
 // that is not pending is [ErrChargeNotPayable]. It needs the scope
 // charges:write.
-func (s *SandboxService) PayCharge(ctx context.Context, chargeID string, params SandboxPaymentParams, options ...WriteOption) (*SandboxPayment, error) {
+func (s *SandboxService) PayCharge(
+	ctx context.Context, chargeID string, params SandboxPaymentParams, options ...WriteOption,
+) (*SandboxPayment, error) {
 	return call[SandboxPayment](ctx, s.c, post("/v1/sandbox/charges", params, options).on(chargeID, "/pay"))
 }
 
 // CreateInvoice makes an invoice to withdraw to. It needs the scope
 // withdrawals:write, as ReleaseInvoice and CancelInvoice do.
-func (s *SandboxService) CreateInvoice(ctx context.Context, params SandboxInvoiceParams, options ...WriteOption) (*SandboxInvoice, error) {
+func (s *SandboxService) CreateInvoice(
+	ctx context.Context, params SandboxInvoiceParams, options ...WriteOption,
+) (*SandboxInvoice, error) {
 	return call[SandboxInvoice](ctx, s.c, post(sandboxInvoicesPath, params, options))
 }
 
