@@ -48,6 +48,13 @@ func Load(path string) (*Config, error) {
 // Parse is Load of what is in the file.
 func Parse(text []byte) (*Config, error) {
 	cfg := Defaults()
+	var document yaml.Node
+	if err := yaml.Unmarshal(text, &document); err != nil {
+		return nil, fmt.Errorf("settings: %w", err)
+	}
+	if err := wholeNumbers(&document); err != nil {
+		return nil, fmt.Errorf("settings: %w", err)
+	}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&cfg); err != nil {
@@ -58,6 +65,21 @@ func Parse(text []byte) (*Config, error) {
 	}
 
 	return &cfg, cfg.check()
+}
+
+// wholeNumbers refuses fractions, which the decoder would cut off: half a sat
+// would be free.
+func wholeNumbers(node *yaml.Node) error {
+	if node.Kind == yaml.ScalarNode && node.Tag == "!!float" {
+		return fmt.Errorf("line %d: %s is not a whole number (if it is a text, quote it)", node.Line, node.Value)
+	}
+	for _, child := range node.Content {
+		if err := wholeNumbers(child); err != nil {
+			return err
+		}
+	}
+
+	return nil
 }
 
 func (s *Service) setDefaults() {
