@@ -20,8 +20,12 @@ import (
 // comma, colon and equals sign have a meaning, and a label of metrics.
 var serviceName = regexp.MustCompile(`\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\z`)
 
-// maxLifetimeS bounds tokens at ten years: more is a mistake of the unit.
-const maxLifetimeS = 10 * 366 * 24 * 3600
+// A token lives as long as its invoice can be paid, at least; more than ten years
+// is a mistake of the unit.
+const (
+	minLifetimeS = 60
+	maxLifetimeS = 10 * 366 * 24 * 3600
+)
 
 // faults collects what is wrong with the settings.
 type faults []error
@@ -124,8 +128,8 @@ func (s *Service) check(f *faults, path string) {
 	if s.Resource != resourcePath && s.Resource != resourceService {
 		f.add("%s.resource: %q is not path or service", path, s.Resource)
 	}
-	if s.LifetimeS < 0 || s.LifetimeS > maxLifetimeS {
-		f.add("%s.lifetime_s: %d is not between 0 and %d", path, s.LifetimeS, maxLifetimeS)
+	if s.LifetimeS != 0 && (s.LifetimeS < minLifetimeS || s.LifetimeS > maxLifetimeS) {
+		f.add("%s.lifetime_s: %d is not between %d and %d", path, s.LifetimeS, minLifetimeS, maxLifetimeS)
 	}
 	if s.Freebies < 0 {
 		f.add("%s.freebies: %d is below 0", path, s.Freebies)

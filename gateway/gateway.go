@@ -93,11 +93,13 @@ func (g *Gateway) newService(cfg Service, options Options, uses gate.Uses) (*ser
 		return s, err
 	}
 	config := gate.Config{
-		Charges: options.Charges, Key: options.Key, OldKeys: options.OldKeys, Service: cfg.Name,
+		Charges: noting{options.Charges}, Key: options.Key, OldKeys: options.OldKeys, Service: cfg.Name,
 		Price:        func(r *http.Request) (int64, error) { return s.priceOf(r.Method, r.URL.Path), nil },
 		Capabilities: cfg.Capabilities, Lifetime: time.Duration(cfg.LifetimeS) * time.Second,
 		Once: cfg.Once, Uses: uses, MaxMinting: g.config.Limits.Minting, Log: g.log.With("service", cfg.Name),
 	}
+	// The path as it is forwarded, not as the client has written it.
+	config.Resource = func(r *http.Request) string { return r.Method + " " + r.URL.EscapedPath() }
 	if cfg.Resource == resourceService {
 		config.Resource = func(*http.Request) string { return cfg.Name }
 	}
@@ -112,6 +114,19 @@ func (g *Gateway) newService(cfg Service, options Options, uses gate.Uses) (*ser
 	s.silent, err = gate.New(config)
 
 	return s, err
+}
+
+// noting tells an exchange of the charge that was made for it.
+type noting struct{ gate.Charger }
+
+// Create implements gate.Charger.
+func (n noting) Create(ctx context.Context, params lntpay.ChargeParams, options ...lntpay.WriteOption) (*lntpay.Charge, error) {
+	charge, err := n.Charger.Create(ctx, params, options...)
+	if err == nil {
+		exchangeOf(ctx).charge = charge
+	}
+
+	return charge, err
 }
 
 // noCharges is the Charger of where no invoices are made.

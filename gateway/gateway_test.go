@@ -29,6 +29,11 @@ import (
 	"github.com/lntpay/lntpay/sdk/go/l402"
 )
 
+const (
+	eventually = 5 * time.Second
+	tick       = 5 * time.Millisecond
+)
+
 var testKey = l402.NewKey([32]byte{1, 2, 3})
 
 // wallet makes charges, and knows the preimages that paying them reveals.
@@ -245,7 +250,7 @@ func (r *running) requireOutcomes(service string, counts map[string]int) {
 			}
 		}
 		require.Equal(c, counts, got)
-	}, 5*time.Second, 5*time.Millisecond)
+	}, eventually, tick)
 }
 
 func read(t *testing.T, from io.Reader) reply {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lntpay/lntpay/payments"
+	lntpay "github.com/lntpay/lntpay/sdk/go"
 	"github.com/lntpay/lntpay/sdk/go/gate"
 	"github.com/lntpay/lntpay/sdk/go/l402"
 )
@@ -25,6 +26,8 @@ type exchange struct {
 	answer  *answer
 	service *service
 	payment *gate.Payment
+	// charge was made for the challenge that is the answer.
+	charge  *lntpay.Charge
 	outcome outcome
 	started time.Time
 	// sent is when the upstream was asked.
@@ -129,7 +132,8 @@ func (x *exchange) serve(r *http.Request) {
 	}
 	admission := x.admit(r)
 	if admission == nil {
-		if x.answer.status == http.StatusPaymentRequired {
+		// Not by the status: gRPC's is 200.
+		if x.charge != nil {
 			x.outcome = outcomeChallenged
 		}
 
@@ -232,8 +236,11 @@ func (x *exchange) record(r *http.Request, aborted bool) {
 		slog.Int64("bytes", x.answer.bytes), slog.Int64("took_ms", time.Since(x.started).Milliseconds()),
 		slog.String("client", x.g.client(r).String()),
 	}
-	if x.payment != nil {
+	switch {
+	case x.payment != nil:
 		attributes = append(attributes, slog.String("charge_id", x.payment.ChargeID), slog.Int64("amount_msat", x.payment.AmountMsat))
+	case x.charge != nil:
+		attributes = append(attributes, slog.String("charge_id", x.charge.ID), slog.Int64("amount_msat", x.charge.AmountMsat))
 	}
 	if aborted {
 		attributes = append(attributes, slog.Bool("aborted", true))
