@@ -133,7 +133,7 @@ func (g *Gateway) httpServer(requests context.Context, handler http.Handler) *ht
 	return &http.Server{
 		// No ReadTimeout and no WriteTimeout: bodies stream.
 		Handler: handler, ReadHeaderTimeout: milliseconds(limits.HeaderTimeoutMS), IdleTimeout: milliseconds(limits.IdleTimeoutMS),
-		MaxHeaderBytes: limits.HeaderBytes, Protocols: protocols,
+		MaxHeaderBytes: limits.HeaderBytes, Protocols: protocols, DisableGeneralOptionsHandler: true,
 		HTTP2:       &http.HTTP2Config{SendPingTimeout: keepAlive, PingTimeout: keepAlive},
 		BaseContext: func(net.Listener) context.Context { return requests },
 		ErrorLog:    slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
