@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 )
@@ -22,6 +23,8 @@ type answer struct {
 	requestID string
 	receipt   string
 	isGRPC    bool
+	// bodyComes says whether the rest of an HTTP/1 body may still come.
+	bodyComes func() bool
 	// upstream says that the upstream's answer is being written.
 	upstream bool
 	// status is that of HTTP, 0 before the header is written.
@@ -30,6 +33,9 @@ type answer struct {
 	// mute drops the body of an answer that gRPC has no place for.
 	mute bool
 }
+
+// restTimeout is how long the rest of a body may hold up an answer.
+const restTimeout = 500 * time.Millisecond
 
 func newAnswer(w http.ResponseWriter, r *http.Request, requestID string) *answer {
 	return &answer{
@@ -49,6 +55,11 @@ func (a *answer) WriteHeader(status int) {
 		return
 	}
 	a.status = status
+	if a.bodyComes() {
+		// In HTTP/1 net/http reads some of the rest before it writes the header, to
+		// keep the connection; it shall not wait for it.
+		_ = http.NewResponseController(a.ResponseWriter).SetReadDeadline(time.Now().Add(restTimeout))
+	}
 	header := a.Header()
 	header.Set(headerRequestID, a.requestID)
 	if a.receipt != "" {

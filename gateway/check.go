@@ -175,6 +175,9 @@ func (s *Service) checkPrices(f *faults, path string) {
 			f.add("%s.method: %q is not a method of HTTP, in capitals", at, price.Method)
 		}
 	}
+	if len(s.NoChallenge) > 0 && s.Resource == resourcePath {
+		f.add("%s.no_challenge: nobody could buy a token for these paths: it needs resource: service", path)
+	}
 	selling := priced || len(s.Prices) > 0
 	switch {
 	case s.Auth == authOn && !selling:

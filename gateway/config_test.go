@@ -75,6 +75,7 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		"unbalanced":           {service("price_sats: 1, free: ['a)|(b']"), "free"},
 		"empty free":           {service("price_sats: 1, free: ['']"), "empty expression"},
 		"resource":             {service("price_sats: 1, resource: all"), "resource"},
+		"no way to buy":        {service("price_sats: 1, no_challenge: [/a]"), "resource: service"},
 		"lifetime":             {service("price_sats: 1, lifetime_s: -1"), "lifetime_s"},
 		"freebies":             {service("price_sats: 1, freebies: -1"), "freebies"},
 		"capability":           {service("price_sats: 1, capabilities: ['a,b']"), "capabilities"},

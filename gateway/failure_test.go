@@ -49,6 +49,38 @@ func TestAnUpstreamThatIsSlow(t *testing.T) {
 	}
 }
 
+// A client that keeps its own body back until the time is over has had its
+// request.
+func TestAClientThatIsSlow(t *testing.T) {
+	t.Parallel()
+	r := start(t, fmt.Sprintf(`
+limits: {request_timeout_ms: 100}
+services: [{name: shop, upstream: "%s", price_sats: 5, once: true, resource: service}]
+`, upstream(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })))
+	token := r.buy(http.MethodGet, "/", 5000)
+	reader, writer := io.Pipe()
+	defer writer.Close()
+	answer := r.do(http.MethodPost, "/", reader, "Authorization", token)
+	require.Equal(t, http.StatusRequestTimeout, answer.status)
+	require.Equal(t, "request_timeout", answer.problem(t)["code"])
+	require.Equal(t, http.StatusPaymentRequired, r.get("/", "Authorization", token).status)
+}
+
+// Who sends a body without having paid is told so, and not asked for the rest of
+// it first; the connection is good for the next request if the rest comes.
+func TestAnAnswerDoesNotWaitForTheBody(t *testing.T) {
+	t.Parallel()
+	r := start(t, fmt.Sprintf(`services: [{name: shop, upstream: "%s", price_sats: 5}]`, upstream(t, echo("up"))))
+	reader, writer := io.Pipe()
+	defer writer.Close()
+	go func() { _, _ = io.WriteString(writer, "begun") }()
+	require.Equal(t, http.StatusPaymentRequired, r.do(http.MethodPost, "/", reader).status)
+	for range 50 {
+		require.Equal(t, http.StatusPaymentRequired, r.do(http.MethodPost, "/", strings.NewReader("whole")).status)
+		require.Equal(t, http.StatusPaymentRequired, r.do(http.MethodPost, "/", io.MultiReader(strings.NewReader("chunked"))).status)
+	}
+}
+
 func TestBodiesHaveLimits(t *testing.T) {
 	t.Parallel()
 	r := start(t, fmt.Sprintf(`
@@ -162,15 +194,14 @@ func TestAClientThatLeavesGetsNothingBack(t *testing.T) {
 		},
 		"in its own body": func(t *testing.T, r *running, token string, inside chan struct{}) {
 			t.Helper()
-			ctx, cancel := context.WithCancel(t.Context())
 			reader, writer := io.Pipe()
-			request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+"/hangs", reader)
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/hangs", reader)
 			require.NoError(t, err)
 			request.Header.Set("Authorization", token)
 			go func() {
 				_, _ = io.WriteString(writer, "half of")
 				<-inside
-				cancel()
+				_ = writer.CloseWithError(context.Canceled)
 			}()
 			response, err := http.DefaultTransport.RoundTrip(request)
 			if err == nil {

@@ -124,8 +124,13 @@ func (x *exchange) failed(ctx context.Context, err error) {
 
 // isClients says whether it is the client that has ended the exchange.
 func (x *exchange) isClients(ctx context.Context) bool {
-	return x.clientFailed.get() != nil ||
+	return x.clientFailed.get() != nil || x.isSlow(ctx) ||
 		(errors.Is(ctx.Err(), context.Canceled) && !errors.Is(context.Cause(ctx), errStopping))
+}
+
+// isSlow says whether the time is over because the client took it for its body.
+func (x *exchange) isSlow(ctx context.Context) bool {
+	return errors.Is(ctx.Err(), context.DeadlineExceeded) && x.sending.Load()
 }
 
 func (x *exchange) explain(ctx context.Context, err error) problem {
@@ -137,17 +142,23 @@ func (x *exchange) explain(ctx context.Context, err error) problem {
 	switch {
 	case errors.As(x.clientFailed.get(), &tooLong):
 		return tooLarge
+	case x.isSlow(ctx):
+		return problem{http.StatusRequestTimeout, codeRequestTimeout, "The request took too long.", "The body did not come in time."}
 	case x.isClients(ctx):
 		return problem{statusClientGone, codeClientGone, "The client is gone.", "The client did not wait for the answer."}
 	case errors.Is(context.Cause(ctx), errStopping):
 		return problem{http.StatusServiceUnavailable, codeUnavailable, "The gateway is stopping.", "Repeat the request."}
 	case errors.Is(err, errResponseTooLarge):
-		return problem{http.StatusBadGateway, codeResponseTooLarge, "The answer is too large.", "The service answered with more than is passed on."}
+		return problem{
+			http.StatusBadGateway, codeResponseTooLarge, "The answer is too large.", "The service answered with more than is passed on.",
+		}
 	case timedOut:
 		return problem{http.StatusGatewayTimeout, codeUpstreamTimeout, "The service took too long.", "The service has not answered in time."}
 	}
 
-	return problem{http.StatusBadGateway, codeUpstreamAway, "The service is away.", "The service could not be reached, or gave no proper answer."}
+	return problem{
+		http.StatusBadGateway, codeUpstreamAway, "The service is away.", "The service could not be reached, or gave no proper answer.",
+	}
 }
 
 // errorBox holds the first error of a reader that another goroutine runs.
@@ -175,14 +186,18 @@ func (b *errorBox) get() error {
 type watchedBody struct {
 	io.ReadCloser
 
-	failed *errorBox
+	x   *exchange
+	ctx context.Context //nolint:containedctx // It is the request's, and ends with the body.
 }
 
 // Read implements io.Reader.
 func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF && !errors.Is(err, http.ErrBodyReadAfterClose) {
-		b.failed.set(err)
+	switch {
+	case err == io.EOF:
+		b.x.sending.Store(false)
+	case err != nil && b.ctx.Err() == nil && !errors.Is(err, http.ErrBodyReadAfterClose):
+		b.x.clientFailed.set(err)
 	}
 
 	return n, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -110,7 +109,7 @@ func (g *Gateway) newService(cfg Service, options Options, uses gate.Uses) (*ser
 		return nil, err
 	}
 	// What it would log is that it cannot make invoices, which is its purpose.
-	config.Charges, config.Log = noCharges{}, slog.New(slog.NewTextHandler(io.Discard, nil))
+	config.Charges, config.Log = noCharges{}, slog.New(slog.DiscardHandler)
 	s.silent, err = gate.New(config)
 
 	return s, err

@@ -42,8 +42,14 @@ func (g *Gateway) setHeaders(r *httputil.ProxyRequest, s *service, requestID str
 			delete(out, name)
 		}
 	}
+	if !strings.EqualFold(out.Get("Upgrade"), "websocket") {
+		// A connection that became h2c would carry requests that nobody judges.
+		out.Del("Upgrade")
+		out.Del("Connection")
+		out.Del("Http2-Settings")
+	}
 	stripCredentials(out, s.Auth == authOn)
-	if trusted := g.trusts(peer(r.In)); trusted {
+	if g.trusts(peer(r.In)) {
 		keepForwarded(r)
 	} else {
 		r.SetXForwarded()

@@ -36,6 +36,7 @@ var forgeries = []string{
 	"X_Forwarded_For", "forged", "X-Forwarded-Prefix", "forged", "X-Real-Ip", "forged", "X-Original-Url", "/forged",
 	"X-Rewrite-Url", "/forged", "X-Http-Method-Override", "DELETE", "X-Secret", "forged", "x-secret", "forged",
 	"Connection", "keep-alive, X-Hop, Lntpay-Charge-Id, X-Secret", "X-Hop", "forged", "Keep-Alive", "forged", "Proxy-Authorization", "forged",
+	"Connection", "Upgrade, HTTP2-Settings", "Upgrade", "h2c", "Http2-Settings", "forged",
 	"Te", "trailers", "X-Mine", "mine",
 }
 
@@ -59,6 +60,7 @@ services:
 	require.Equal(t, "mine", got.Get("X-Mine"))
 	require.Equal(t, "trailers", got.Get("Te"))
 	require.NotContains(t, got, "Macaroon")
+	require.NotContains(t, got, "Upgrade")
 	require.NotEqual(t, got.Get("Host"), got.Get("X-Forwarded-Host"))
 
 	free := headersOf(r, "/free", append([]string{"Authorization", token, "Macaroon", "ab"}, forgeries...)...)

@@ -16,6 +16,7 @@ const (
 	codePayloadTooLarge  payments.Code = payments.CodePayloadTooLarge
 	codeUnavailable      payments.Code = payments.CodeServiceUnavailable
 	codeInvalidToken     payments.Code = "invalid_token"
+	codeRequestTimeout   payments.Code = "request_timeout"
 	codePathTooLong      payments.Code = "path_too_long"
 	codeUpstreamAway     payments.Code = "upstream_unavailable"
 	codeUpstreamTimeout  payments.Code = "upstream_timeout"

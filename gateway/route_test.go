@@ -89,7 +89,7 @@ services: [{name: shop, upstream: "%s", price_sats: 5, free: ['/free/.*', '/']}]
 			require.NotContains(t, answer.body, "/paid ", path)
 		}
 	}
-	for _, method := range []string{"TRACE / HTTP/1.1", "CONNECT shop.test:80 HTTP/1.1"} {
+	for _, method := range []string{"TRACE / HTTP/1.1", "CONNECT shop.test:80 HTTP/1.1", "get / HTTP/1.1"} {
 		answer := r.raw(method + "\r\nHost: shop.test\r\nConnection: close\r\n\r\n")
 		require.Equal(t, http.StatusMethodNotAllowed, answer.status, method)
 	}

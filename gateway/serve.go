@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"regexp"
 	"runtime/debug"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/lntpay/lntpay/payments"
@@ -37,6 +39,8 @@ type exchange struct {
 	// transport before it returns an error, and by the handler itself.
 	clientFailed errorBox
 	brokeOff     bool
+	// sending says that the client has not sent all of its body.
+	sending atomic.Bool
 }
 
 // ServeHTTP implements http.Handler.
@@ -46,6 +50,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		id = payments.NewID("req")
 	}
 	x := &exchange{g: g, answer: newAnswer(w, r, id), outcome: outcomeRefused, started: time.Now()}
+	x.sending.Store(r.ContentLength != 0 && r.Body != http.NoBody)
+	x.answer.bodyComes = func() bool { return r.ProtoMajor == 1 && x.sending.Load() }
 	defer x.finish(r)
 	select {
 	case g.places <- struct{}{}:
@@ -70,14 +76,22 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel = context.WithTimeout(ctx, milliseconds(limit))
 		defer cancel()
 	}
+	// The transport does not return before it has read what it reads: a client
+	// that keeps its body back must not keep the request for ever.
+	defer context.AfterFunc(ctx, func() {
+		if x.sending.Load() {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now())
+		}
+	})()
 	x.serve(x.judged(ctx, r))
 }
 
 // route finds the service, or says why nobody gets the request.
 func (x *exchange) route(r *http.Request) *problem {
 	limits := x.g.config.Limits
-	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
-		// TRACE would show the client the headers that are set upstream.
+	if r.Method == http.MethodConnect || r.Method == http.MethodTrace || r.Method != strings.ToUpper(r.Method) {
+		// TRACE would show the client the headers that are set upstream; a "post"
+		// is not POST by its price, and may be to the upstream.
 		return &problem{
 			http.StatusMethodNotAllowed, codeMethodNotAllowed, "The method is not allowed.", r.Method + " is not forwarded.",
 		}
@@ -92,7 +106,9 @@ func (x *exchange) route(r *http.Request) *problem {
 	}
 	x.service = find(x.g.services, r.Host, r.URL.Path)
 	if x.service == nil || x.service.judge(r.Method, r.URL.Path) == kindUnsold {
-		return &problem{http.StatusNotFound, codeNotFound, "There is nothing here.", "No service is offered under this host, method and path."}
+		return &problem{
+			http.StatusNotFound, codeNotFound, "There is nothing here.", "No service is offered under this host, method and path.",
+		}
 	}
 	if limits.RequestBytes > 0 && r.ContentLength > limits.RequestBytes {
 		return &tooLarge
@@ -115,7 +131,7 @@ func (x *exchange) judged(ctx context.Context, r *http.Request) *http.Request {
 		if limit := x.g.config.Limits.RequestBytes; limit > 0 {
 			body = http.MaxBytesReader(x.answer.ResponseWriter, body, limit)
 		}
-		judged.Body = &watchedBody{ReadCloser: body, failed: &x.clientFailed}
+		judged.Body = &watchedBody{ReadCloser: body, x: x, ctx: ctx}
 	}
 
 	return judged
@@ -208,7 +224,8 @@ func (x *exchange) settled() int {
 func (x *exchange) finish(r *http.Request) {
 	cause := recover()
 	aborted := cause != nil
-	if err, isErr := cause.(error); aborted && !(isErr && errors.Is(err, http.ErrAbortHandler)) {
+	err, _ := cause.(error)
+	if aborted && !errors.Is(err, http.ErrAbortHandler) {
 		x.g.log.ErrorContext(r.Context(), "panic", "request_id", x.answer.requestID, "panic", cause, "stack", string(debug.Stack()))
 		if x.answer.status == 0 {
 			aborted = false
