@@ -44,9 +44,11 @@ func Given() bool {
 	})
 }
 
-// foreign are LNTPAY_ variables that belong to others: the SDKs and the tests.
+// foreign are LNTPAY_ variables that belong to others: the SDKs, the gateway and
+// the tests.
 var foreign = []string{
 	EnvFile, "LNTPAY_API_KEY", "LNTPAY_WEBHOOK_SECRET", "LNTPAY_BASE_URL",
+	"LNTPAY_GATEWAY_CONFIG", "LNTPAY_L402_KEY",
 	"LNTPAY_TEST_DATABASE_URL", "LNTPAY_TEST_LOG", "LNTPAY_TOOLS_DIR", "LNTPAY_REGTEST", "LNTPAY_REGTEST_REPORT",
 	"LNTPAY_RECORD_HISTORIES", "LNTPAY_FAULTS_SEED",
 }
