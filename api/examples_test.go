@@ -56,6 +56,7 @@ func TestEveryOperationHasExamples(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	document := b.object(b.get("/openapi.json"), http.StatusOK)
+	require.Equal(t, []any{map[string]any{"apiKey": []any{}}}, document["security"])
 	for path, item := range document["paths"].(map[string]any) {
 		if !strings.HasPrefix(path, "/v1/") {
 			continue
@@ -65,7 +66,16 @@ func TestEveryOperationHasExamples(t *testing.T) {
 				continue
 			}
 			operation := operation.(map[string]any)
-			require.NotEmpty(t, operation["description"], operation["operationId"])
+			for _, field := range []string{"description", "summary", "tags"} {
+				require.NotEmpty(t, operation[field], operation["operationId"])
+			}
+			require.Nil(t, operation["security"], "the API key of the whole document is needed: %s", operation["operationId"])
+			own, _ := operation["parameters"].([]any)
+			common, _ := item.(map[string]any)["parameters"].([]any)
+			for _, parameter := range append(own, common...) {
+				of := parameter.(map[string]any)
+				require.True(t, of["$ref"] != nil || of["description"] != nil, "%s of %s", of["name"], operation["operationId"])
+			}
 			if body, ok := operation["requestBody"].(map[string]any); ok && body["required"] == true {
 				requireExamples(t, body, operation["operationId"])
 			}
