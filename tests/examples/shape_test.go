@@ -77,7 +77,9 @@ func addShape(shape map[string]bool, path string, value any) {
 
 func TestShape(t *testing.T) {
 	t.Parallel()
-	shape := func(answer string) []string { return shapeOf(t, api.Example{Status: 200, Answer: json.RawMessage(answer)}) }
+	shape := func(answer string) []string {
+		return shapeOf(t, api.Example{Status: 200, Answer: json.RawMessage(answer)})
+	}
 	const charge = `{"id":"ch_1","status":"pending","amount_msat":1,"list":[{"a":null}]}`
 	require.Equal(t, shape(charge), shape(`{"id":"ch_2","status":"pending","amount_msat":7,"list":[{"a":null},{"a":null}]}`))
 	for _, other := range []string{
