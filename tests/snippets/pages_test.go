@@ -14,6 +14,10 @@ import (
 // pages are those whose every command is run.
 var pages = []snippets.Page{
 	{Path: "README.md", Ports: []string{"9099"}},
+	{Path: "docs/concepts.md"},
+	{Path: "docs/errors.md"},
+	{Path: "docs/idempotency.md"},
+	{Path: "docs/quickstart.md", Ports: []string{"3001", "3002"}},
 }
 
 var shared struct {
