@@ -2,6 +2,7 @@ package examples_test
 
 import (
 	"crypto/rand"
+	"encoding/hex"
 	"testing"
 	"time"
 
@@ -18,6 +19,16 @@ func pay(bolt11 string) func(*testing.T, *walk) {
 		t.Helper()
 		_, err := w.Net.Pay(t.Context(), w.resolve(t, bolt11), 0)
 		require.NoError(t, err)
+	}
+}
+
+// payFor pays, and keeps the preimage, which the payer gets, under a name.
+func payFor(preimage, bolt11 string) func(*testing.T, *walk) {
+	return func(t *testing.T, w *walk) {
+		t.Helper()
+		paid, err := w.Net.Pay(t.Context(), w.resolve(t, bolt11), 0)
+		require.NoError(t, err)
+		w.texts[preimage] = hex.EncodeToString(paid[:])
 	}
 }
 

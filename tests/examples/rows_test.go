@@ -20,6 +20,15 @@ var rows = []row{
 	{operation: "listCharges", name: "paid", status: 200, query: "status=paid&external_id=order-42"},
 	{operation: "chargeUsage", name: "today", status: 200, query: "interval=day&from=${today}"},
 
+	{operation: "createL402Challenge", name: "plain", status: 201, key: "visit-7", body: `{"amount_sats":21,"resource":"GET /forecast"}`},
+	{operation: "createL402Challenge", name: "narrowed", status: 201,
+		body: `{"amount_sats":21,"resource":"GET /forecast","caveats":["lntpay_valid_until=4102444800","city=Berlin"]}`},
+	{before: payFor("preimage", "${plain.charge.bolt11}"), operation: "verifyL402", name: "valid", status: 200,
+		body: `{"authorization":"L402 ${plain.macaroon}:${preimage}","resource":"GET /forecast"}`},
+	{operation: "verifyL402", name: "unpaid", status: 200,
+		body: `{"authorization":"L402 ${narrowed.macaroon}:` + strings.Repeat("0", 64) + `","resource":"GET /forecast"}`},
+	{operation: "revokeL402Challenge", name: "revoked", status: 204, id: "${narrowed.id}"},
+
 	{before: invoice("bolt11", 200_000), operation: "quoteWithdrawal", name: "enough", status: 200, body: `{"bolt11":"${bolt11}"}`},
 	{operation: "createWithdrawal", name: "invoice", status: 201, key: "payout-42",
 		body: `{"bolt11":"${bolt11}","description":"Payout 42","metadata":{"user":"7"}}`},
