@@ -75,7 +75,7 @@ func record(t *testing.T, examples []api.Example) {
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	require.NoError(t, encoder.Encode(examples))
-	require.NoError(t, os.WriteFile(file, text.Bytes(), 0o644)) //nolint:gosec // A file of the repository.
+	require.NoError(t, os.WriteFile(file, text.Bytes(), 0o644))
 }
 
 func names(examples []api.Example) (all []string) {

@@ -122,7 +122,6 @@ func (k known) pattern(of []part) string {
 func (k known) compare(want, got string, more bool) (end int, err error) {
 	of := parts(unwrap(want))
 	got = strings.TrimRight(got, " \n")
-	end = len(got)
 	pattern := k.pattern(of)
 	if !more {
 		pattern += `\z`

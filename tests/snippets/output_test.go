@@ -12,19 +12,19 @@ func TestCompare(t *testing.T) {
 	const (
 		charge = `{"id":"ch_01m829m1ezf6p8497reqzrs9mv","status":"pending","bolt11":"lnbcrt210n1p4sxwwupp55panz3k3…",` + "\n" +
 			` "created_at":"2026-11-22T18:52:12.65877Z","paid_at":null}`
-		real = `{"id":"ch_0000000000f6p8497reqzrs9mv","status":"pending","bolt11":"lnbcrt210n1qqqqqqqqqqqqqqqqqq",` +
+		run = `{"id":"ch_0000000000f6p8497reqzrs9mv","status":"pending","bolt11":"lnbcrt210n1qqqqqqqqqqqqqqqqqq",` +
 			`"created_at":"2026-11-23T18:52:12Z","paid_at":null}`
 	)
 	tests := map[string]struct {
 		want, got string
 		fails     string
 	}{
-		"as it is":          {charge, real + "\n", ""},
-		"another status":    {charge, strings.Replace(real, "pending", "paid", 1), `in the text "\",\"status\":\"pending`},
-		"another kind":      {charge, strings.Replace(real, "ch_", "wd_", 1), "the id"},
-		"another amount":    {charge, strings.Replace(real, "210n1", "220n1", 1), "the invoice"},
-		"a field more":      {charge, strings.Replace(real, `"paid_at"`, `"x":1,"paid_at"`, 1), "in the text"},
-		"a field less":      {charge, strings.Replace(real, `,"paid_at":null`, "", 1), "in the text"},
+		"as it is":          {charge, run + "\n", ""},
+		"another status":    {charge, strings.Replace(run, "pending", "paid", 1), `in the text "\",\"status\":\"pending`},
+		"another kind":      {charge, strings.Replace(run, "ch_", "wd_", 1), "the id"},
+		"another amount":    {charge, strings.Replace(run, "210n1", "220n1", 1), "the invoice"},
+		"a field more":      {charge, strings.Replace(run, `"paid_at"`, `"x":1,"paid_at"`, 1), "in the text"},
+		"a field less":      {charge, strings.Replace(run, `,"paid_at":null`, "", 1), "in the text"},
 		"more after it":     {"a", "a\nb", `after it comes "\nb"`},
 		"anything after it": {"a\n…", "a\nb\nc", ""},
 		"anything within":   {`{"a":1,…,"d":4}`, `{"a":1,"b":2,"c":3,"d":4}`, ""},
@@ -42,11 +42,11 @@ func TestCompare(t *testing.T) {
 	}
 
 	learned := known{}
-	_, err := learned.compare(charge, real, false)
+	_, err := learned.compare(charge, run, false)
 	require.NoError(t, err)
 	require.Equal(t, "pay lnbcrt210n1qqqqqqqqqqqqqqqqqq for ch_0000000000f6p8497reqzrs9mv at 2026-11-22T18:52:12.65877Z",
 		learned.meant("pay lnbcrt210n1p4sxwwupp55panz3k3… for ch_01m829m1ezf6p8497reqzrs9mv at 2026-11-22T18:52:12.65877Z"))
-	_, err = learned.compare(charge, strings.Replace(real, "ch_0", "ch_1", 1), false)
+	_, err = learned.compare(charge, strings.Replace(run, "ch_0", "ch_1", 1), false)
 	require.ErrorContains(t, err, "the id", "the same word is the same thing")
 	end, err := learned.compare("listening as … on", "listening as x on\nmore", true)
 	require.NoError(t, err)

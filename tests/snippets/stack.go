@@ -48,7 +48,7 @@ func Open(ctx context.Context, root string) (*Stack, error) {
 		return nil, err
 	}
 	// Postgres, which is another user when we are root, passes through it.
-	if err := os.Chmod(s.dir, 0o711); err != nil { //nolint:gosec // Passing through is meant.
+	if err := os.Chmod(s.dir, 0o711); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	if err := s.start(ctx); err != nil {
@@ -233,8 +233,8 @@ func (p *place) choosePorts(base int, own []string) error {
 
 			return host + ":" + strconv.Itoa(number-devnet.DefaultPortBase+base)
 		})
-		for shown, real := range free {
-			text = strings.ReplaceAll(text, shown, real)
+		for shown, taken := range free {
+			text = strings.ReplaceAll(text, shown, taken)
 		}
 
 		return text

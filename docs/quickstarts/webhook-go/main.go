@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,15 +43,12 @@ type shop struct {
 func (s *shop) set(id string, to status, from ...status) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, one := range from {
-		if s.charges[id] == one {
-			s.charges[id] = to
-
-			return true
-		}
+	if !slices.Contains(from, s.charges[id]) {
+		return false
 	}
+	s.charges[id] = to
 
-	return false
+	return true
 }
 
 func (s *shop) get(id string) status {
@@ -126,7 +124,9 @@ func (s *shop) webhook(w http.ResponseWriter, r *http.Request) {
 func write(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
+	if err := json.NewEncoder(w).Encode(body); err != nil {
+		log.Print(err)
+	}
 }
 
 func main() {
