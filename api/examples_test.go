@@ -57,6 +57,9 @@ func TestEveryOperationHasExamples(t *testing.T) {
 	b := setup(t)
 	document := b.object(b.get("/openapi.json"), http.StatusOK)
 	require.Equal(t, []any{map[string]any{"apiKey": []any{}}}, document["security"])
+	for name, parameter := range document["components"].(map[string]any)["parameters"].(map[string]any) {
+		require.NotEmpty(t, parameter.(map[string]any)["description"], name)
+	}
 	for path, item := range document["paths"].(map[string]any) {
 		if !strings.HasPrefix(path, "/v1/") {
 			continue

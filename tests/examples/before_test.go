@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/lntpay/lntpay/config"
 	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store"
@@ -70,11 +71,29 @@ func cancelHeld(t *testing.T, w *walk) {
 	require.NoError(t, w.Net.CancelHoldInvoice(t.Context(), w.held))
 }
 
+// awaitHeld waits until the payer holds the payment of an invoice.
+func awaitHeld(hash string) func(*testing.T, *walk) {
+	return func(t *testing.T, w *walk) {
+		t.Helper()
+		bytes, err := hex.DecodeString(w.resolve(t, hash))
+		require.NoError(t, err)
+		require.NoError(t, w.Net.WaitHeld(t.Context(), lightning.Hash(bytes)))
+	}
+}
+
 // freeze stops the payouts of the workspace, as `lntpay ops freeze` does.
 func freeze(t *testing.T, w *walk) {
 	t.Helper()
 	_, err := w.Store.FreezePayouts(t.Context(), w.workspaceID, store.Operator{Name: "tests/examples", Reason: "an example"})
 	require.NoError(t, err)
+}
+
+// withoutPayer starts the worker of a sandbox that has no payer node.
+func withoutPayer(t *testing.T, w *walk) {
+	t.Helper()
+	require.NoError(t, w.StopWorker())
+	w.Config.Sandbox.Payer = config.Payer{}
+	require.NoError(t, w.StartWorker(t.Context()))
 }
 
 func stopWorker(t *testing.T, w *walk) {

@@ -62,6 +62,15 @@ var rows = []row{
 	{operation: "createKey", name: "reader", status: 201, body: `{"name":"dashboard","scopes":["charges:read","ledger:read"]}`},
 	{operation: "listKeys", name: "page", status: 200},
 
+	{operation: "createCharge", name: "-sandbox", status: 201, body: `{"amount_sats":5}`},
+	{operation: "paySandboxCharge", name: "pay", status: 202, id: "${-sandbox.id}", body: `{"amount_sats":6}`},
+	{operation: "createSandboxInvoice", name: "hold", status: 201, body: `{"amount_sats":5,"behaviour":"hold"}`},
+	{operation: "createWithdrawal", name: "-released", status: 201, key: "sandbox-1", body: `{"bolt11":"${hold.bolt11}"}`},
+	{before: awaitHeld("${hold.payment_hash}"), operation: "releaseSandboxInvoice", name: "released", status: 200, id: "${hold.id}"},
+	{operation: "createSandboxInvoice", name: "-hold", status: 201, body: `{"amount_sats":5,"behaviour":"hold"}`},
+	{operation: "createWithdrawal", name: "-canceled", status: 201, key: "sandbox-2", body: `{"bolt11":"${-hold.bolt11}"}`},
+	{before: awaitHeld("${-hold.payment_hash}"), operation: "cancelSandboxInvoice", name: "canceled", status: 200, id: "${-hold.id}"},
+
 	{operation: "getWithdrawal", name: "in_flight", status: 200, id: "${-held.id}", until: isInFlight},
 
 	{operation: "listCharges", name: "invalid_request", status: 400, query: "limit=1000"},
@@ -69,6 +78,8 @@ var rows = []row{
 	{operation: "createCharge", name: "forbidden", status: 403, as: "${reader.secret}", body: `{"amount_sats":1000}`},
 	{operation: "getCharge", name: "not_found", status: 404, id: "ch_00000000000000000000000000"},
 	{operation: "cancelCharge", name: "charge_not_cancelable", status: 409, id: "${sats.id}"},
+	{operation: "paySandboxCharge", name: "charge_not_payable", status: 409, id: "${sats.id}"},
+	{operation: "releaseSandboxInvoice", name: "invoice_not_held", status: 409, id: "${-hold.id}"},
 	{operation: "createWithdrawal", name: "duplicate_payment", status: 409, key: "payout-46", body: `{"bolt11":"${bolt11}"}`},
 	{operation: "testWebhookEndpoint", name: "endpoint_disabled", status: 409, id: "${-failing.id}"},
 	{operation: "createCharge", name: "payload_too_large", status: 413, body: `{"description":"` + strings.Repeat("x", 64<<10) + `"}`},
@@ -90,6 +101,8 @@ var rows = []row{
 
 	{operation: "deleteKey", name: "deleted", status: 204, id: "${reader.id}"},
 	{operation: "deleteWebhookEndpoint", name: "deleted", status: 204, id: "${-failing.id}"},
+	{before: withoutPayer, operation: "createSandboxInvoice", name: "no_payer_node", status: http.StatusNotImplemented,
+		body: `{"amount_sats":5,"behaviour":"settle"}`},
 	// The last: nothing decides about charges any more.
 	{before: stopWorker, operation: "createCharge", name: "service_unavailable", status: http.StatusServiceUnavailable,
 		body: `{"amount_sats":1000}`},

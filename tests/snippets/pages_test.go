@@ -14,10 +14,13 @@ import (
 // pages are those whose every command is run.
 var pages = []snippets.Page{
 	{Path: "README.md", Ports: []string{"9099"}},
+	{Path: "docs/cli.md"},
 	{Path: "docs/concepts.md"},
 	{Path: "docs/errors.md"},
 	{Path: "docs/idempotency.md"},
+	{Path: "docs/l402.md", Ports: []string{"3001"}},
 	{Path: "docs/quickstart.md", Ports: []string{"3001", "3002"}},
+	{Path: "docs/sandbox.md"},
 }
 
 var shared struct {
