@@ -11,14 +11,23 @@ import (
 //go:embed openapi.yaml
 var openAPIYAML []byte
 
-// OpenAPI is the description of the API, as YAML.
+// OpenAPI is the description of the API, as YAML and without examples, which
+// examples.json has.
 func OpenAPI() []byte { return openAPIYAML }
 
-// openAPIJSON is the same as JSON, made once at start.
+// openAPIJSON is the same as JSON, with the recorded examples; made once at
+// start.
 func openAPIJSON() ([]byte, error) {
-	var document map[string]any
+	var document object
 	if err := yaml.Unmarshal(openAPIYAML, &document); err != nil {
 		return nil, fmt.Errorf("api: openapi.yaml: %w", err)
+	}
+	examples, err := Examples()
+	if err == nil {
+		err = withExamples(document, examples)
+	}
+	if err != nil {
+		return nil, err
 	}
 	text, err := json.Marshal(document)
 	if err != nil {
