@@ -39,7 +39,8 @@ func (c *common) noun(cmd *cobra.Command) *cobra.Command {
 	flags.StringVar(&c.baseURL, "base-url", "", "where the API is, such as http://127.0.0.1:8080 (default $"+lntpay.EnvBaseURL+")")
 	flags.StringVar(&c.keyFile, "api-key-file", "", "file with the API key (default: the key in $"+lntpay.EnvAPIKey+")")
 	flags.BoolVar(&c.asJSON, "json", false, "print the API's objects as JSON, one a line, and errors too")
-	flags.DurationVar(&c.timeout, "timeout", lntpay.DefaultTimeout, "how long a call may take in all, with its repeats; what --wait and watch wait for has no limit")
+	flags.DurationVar(&c.timeout, "timeout", lntpay.DefaultTimeout,
+		"how long a call may take in all, with its repeats; what --wait and watch wait for has no limit")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return c.wrong(cmd, err) })
 
 	return cmd

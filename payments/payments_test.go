@@ -14,7 +14,7 @@ import (
 func TestIDs(t *testing.T) {
 	t.Parallel()
 	var ids []string
-	for range 100 {
+	for range 20_000 {
 		ids = append(ids, payments.NewID(payments.PrefixCharge))
 	}
 	require.True(t, slices.IsSorted(ids), "ids of one process sort by the time they were made")

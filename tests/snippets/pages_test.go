@@ -17,9 +17,10 @@ var pages = []snippets.Page{
 	{Path: "docs/cli.md"},
 	{Path: "docs/concepts.md"},
 	{Path: "docs/errors.md"},
+	{Path: "docs/gateway.md", Ports: []string{"9001", "9085", "9086"}},
 	{Path: "docs/idempotency.md"},
 	{Path: "docs/l402.md", Ports: []string{"3001"}},
-	{Path: "docs/quickstart.md", Ports: []string{"3001", "3002"}},
+	{Path: "docs/quickstart.md", Ports: []string{"3001", "3002", "3003", "3004"}},
 	{Path: "docs/sandbox.md"},
 }
 

@@ -2,7 +2,7 @@
 'use strict';
 
 const http = require('node:http');
-const LNTPay = require('lntpay').default; // npm install ./sdk/js
+const LNTPay = require('../../../sdk/js').default; // elsewhere: require('lntpay')
 
 const lntpay = new LNTPay();
 const gate = lntpay.gate({ priceSats: 21, description: () => 'a forecast' });
