@@ -53,7 +53,9 @@ lint-format: # gofmt
 .PHONY: lint-modules
 lint-modules: # go.mod holds what the code imports
 	go mod tidy -diff
-	for module in $(MODULES); do (cd $$module && go mod tidy -diff); done
+	# Not of tests/interop: tidy would fetch what Aperture's dependencies are
+	# tested with, for minutes, and what is missing fails its build anyway.
+	for module in $(filter sdk/%,$(MODULES)); do (cd $$module && go mod tidy -diff); done
 
 .PHONY: lint-generated
 lint-generated: # sqlc's code fits the queries
