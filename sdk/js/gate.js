@@ -135,11 +135,11 @@ function msatOf(price) {
 
 /**
  * The path as the client has asked for it. Express takes the mount off url, and a token must not open other mounts. It is
- * not decoded or cleaned up either: routers differ in what they make of it.
+ * not decoded or cleaned up either: routers differ in what they make of it, and of a "#", which no client should send.
  */
 function pathOf(req) {
   const target = req.originalUrl || req.url;
-  return target.replace(/^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i, '').split(/[?#]/, 1)[0] || '/';
+  return target.replace(/^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i, '').split('?', 1)[0] || '/';
 }
 
 /** As much of a text as fits. */

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -286,8 +287,10 @@ func TestTheResourceIsWhatTheClientAskedFor(t *testing.T) {
 	for target, want := range map[string]string{
 		"/":                     "GET /",
 		"/a/../b//c?x=1":        "GET /a/../b//c",
-		"/a%2Fb/%E2%82%AC#part": "GET /a%2Fb/%E2%82%AC",
+		"/a%2Fb/%E2%82%AC#part": "GET /a%2Fb/%E2%82%AC#part",
 		"http://host/a?b":       "GET /a",
+		"http://host?/a":        "GET /",
+		"http://host?b=http://": "GET /",
 		"http://host":           "GET /",
 		"/to?next=http://x/y":   "GET /to",
 		"/to/http://x/y":        "GET /to/http://x/y",
@@ -306,6 +309,23 @@ func TestTheResourceIsWhatTheClientAskedFor(t *testing.T) {
 	b.handler = http.StripPrefix("/v1", b.handler)
 	b.get("/v1/a")
 	equal(t, []string{"GET /a%2Fb", "GET /v1/a"}, []string{b.charges()[0].Description, b.charges()[1].Description})
+}
+
+// Two requests that a handler tells apart by their path are two resources, however
+// odd their first line is.
+func TestATokenOpensNoOtherPath(t *testing.T) {
+	t.Parallel()
+	for _, target := range []string{"/a#b", "http://host?/a", "http://host?c=/a", "/?/a"} {
+		parsed, err := url.ParseRequestURI(target)
+		noError(t, err)
+		if parsed.Path == "/a" {
+			t.Fatal(target, " is /a")
+		}
+		b := open(t, nil)
+		r := request(http.MethodGet, "/", b.pay(t, b.get("/a")))
+		r.RequestURI, r.URL = target, parsed
+		refused(t, b.do(r), http.StatusPaymentRequired, "payment_required", "wrong_resource")
+	}
 }
 
 func TestWhatIsLongOrNoText(t *testing.T) {

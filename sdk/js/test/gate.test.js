@@ -287,6 +287,7 @@ test('the resource is what the client asked for', async (t) => {
   const { url, requests } = await gated(t, {});
   for (const [target, want] of [
     ['/a/%2e%2e/b?c#d', '/a/%2e%2e/b'], ['//b/c', '//b/c'], ['http://host/a/../b?c', '/a/../b'], ['http://host', '/'], ['/A%2FB/', '/A%2FB/'],
+    ['http://host?a=/b', '/'], ['/a#b', '/a#b'],
   ]) {
     assert.match((await raw(url, `GET ${target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n`))[0], / 402 /);
     assert.equal(JSON.parse(requests.at(-1).body).metadata.l402_resource, `GET ${want}`);
