@@ -220,9 +220,13 @@ class Use {
     this.#undo = () => {};
   }
 
+  /**
+   * Follows the answer. A connection that closes before one says nothing: the handler is at work, which a client that leaves
+   * again and again must not have for nothing. If it throws by then, that still gives the use back.
+   */
   follow(res) {
     const end = () => this.end(res);
-    res.once('finish', end).once('close', end);
+    res.once('finish', end).once('close', () => res.headersSent && end());
     return this;
   }
 }
