@@ -2,10 +2,13 @@ package gate_test
 
 import (
 	"context"
+	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -38,6 +41,11 @@ func TestOnceOfManyAtATime(t *testing.T) {
 	refused(t, b.get("/", credential), http.StatusPaymentRequired, "payment_required", "used")
 }
 
+// panicking is a source that does worse than fail.
+type panicking struct{}
+
+func (panicking) Read([]byte) (int, error) { panic(http.ErrAbortHandler) }
+
 func TestWhatUsesATokenUp(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -53,6 +61,19 @@ func TestWhatUsesATokenUp(t *testing.T) {
 			w.WriteHeader(http.StatusEarlyHints)
 			w.WriteHeader(http.StatusBadGateway)
 		}, false},
+		"a source that fails, then 502": {func(w http.ResponseWriter, _ *http.Request) {
+			if _, err := io.Copy(w, iotest.ErrReader(errTest)); err != nil {
+				http.Error(w, "away", http.StatusBadGateway)
+			}
+		}, false},
+		"a source that fails in its midst": {func(w http.ResponseWriter, _ *http.Request) {
+			if _, err := io.Copy(w, io.MultiReader(strings.NewReader("half"), iotest.ErrReader(errTest))); err != nil {
+				http.Error(w, "away", http.StatusBadGateway)
+			}
+		}, true},
+		"a source that panics in its midst": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.Copy(w, io.MultiReader(strings.NewReader("half"), panicking{}))
+		}, true},
 		"a panic": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, false},
 		"200, then a panic": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte("much of it"))
