@@ -210,8 +210,8 @@ func (x *exchange) refuse(p problem) { p.write(x.answer, x.answer.requestID) }
 
 // settled is the status by which the gate decides about a token that opens one
 // request: a 5xx gives it back. An answer that the upstream broke off is one. A
-// client that leaves gets nothing back, or it could have an answer but for its
-// last byte as often as it likes.
+// client that leaves, or does not read until the upstream gives up, gets nothing
+// back, or it could have an answer but for its last byte as often as it likes.
 func (x *exchange) settled() int {
 	if x.brokeOff {
 		return http.StatusBadGateway
