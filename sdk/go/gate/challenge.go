@@ -66,11 +66,12 @@ func (g *Gate) mint(r *http.Request, asked l402.Request) (*lntpay.Charge, *l402.
 	return charge, macaroon, nil
 }
 
-// caveats bind a token to what was asked for.
+// caveats bind a token to what was asked for. It lives from now, when its invoice
+// is there: from when the request came, it could end before the invoice.
 func (g *Gate) caveats(asked l402.Request) []l402.Caveat {
 	caveats := []l402.Caveat{
 		l402.Services(asked.Service), l402.Resource(asked.Service, asked.Resource),
-		l402.ValidUntil(asked.Service, asked.Now.Add(g.config.Lifetime)), l402.Amount(asked.Service, asked.AmountMsat),
+		l402.ValidUntil(asked.Service, time.Now().Add(g.config.Lifetime)), l402.Amount(asked.Service, asked.AmountMsat),
 	}
 	if len(g.config.Capabilities) > 0 {
 		caveats = append(caveats, l402.Capabilities(asked.Service, g.config.Capabilities...))

@@ -200,6 +200,22 @@ func TestTheLifetimeOfAToken(t *testing.T) {
 	}
 }
 
+// LNTPay may take its time: what counts for the buyer is when the invoice is there.
+func TestATokenLivesAsLongAsItsInvoiceCanBePaid(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, func(c *gate.Config) { c.Lifetime = time.Minute })
+		b.create = func(context.Context) error {
+			time.Sleep(4 * time.Second)
+
+			return nil
+		}
+		asked := b.get("/")
+		time.Sleep(b.charges()[0].ExpiresIn - time.Second)
+		equal(t, http.StatusOK, b.get("/", b.pay(t, asked)).StatusCode)
+	})
+}
+
 func TestThePriceIsAFunction(t *testing.T) {
 	t.Parallel()
 	prices := map[string]int64{"/cheap": 1_000, "/dear": 5_000, "/free": 0, "/wrong": -1}
