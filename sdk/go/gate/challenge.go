@@ -49,7 +49,9 @@ func (g *Gate) mint(r *http.Request, asked l402.Request) (*lntpay.Charge, *l402.
 	default:
 		return nil, nil, &unavailableError{detail: "Too many invoices are being made."}
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), mintTimeout)
+	// A client that leaves does not stop LNTPay: if it freed the place, nothing
+	// would bound how many charges are in the making.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), mintTimeout)
 	defer cancel()
 	charge, err := g.config.Charges.Create(ctx, g.chargeParams(r, asked))
 	if err == nil && (charge == nil || charge.Bolt11 == "") {

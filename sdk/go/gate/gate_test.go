@@ -409,17 +409,26 @@ func TestATokenIsJudgedOffline(t *testing.T) {
 }
 
 // A charge that a client does not wait for is given up, and nothing is logged.
+// A client that leaves makes no place for another charge before LNTPay is done
+// with its own.
 func TestAClientThatLeaves(t *testing.T) {
 	t.Parallel()
-	b := open(t, nil)
+	b := open(t, func(c *gate.Config) { c.MaxMinting = 1 })
 	ctx, leave := context.WithCancel(t.Context())
+	entered, made := make(chan struct{}), make(chan struct{})
 	b.create = func(ctx context.Context) error {
 		leave()
-		<-ctx.Done()
+		close(entered)
+		<-made
 
 		return ctx.Err()
 	}
-	refused(t, b.do(request(http.MethodGet, "/").WithContext(ctx)), http.StatusServiceUnavailable, "service_unavailable", "")
+	answered := make(chan *http.Response)
+	go func() { answered <- b.do(request(http.MethodGet, "/").WithContext(ctx)) }()
+	<-entered
+	refused(t, b.get("/"), http.StatusServiceUnavailable, "service_unavailable", "")
+	close(made)
+	refused(t, <-answered, http.StatusPaymentRequired, "payment_required", "")
 	equal(t, "", b.log.String())
 }
 
