@@ -186,6 +186,36 @@ func TestAStoreThatIsAway(t *testing.T) {
 	})
 }
 
+// left is a store whose client leaves while it is asked.
+type left struct {
+	gate.Uses
+
+	leave context.CancelFunc
+}
+
+func (l left) Take(ctx context.Context, id string, until time.Time) (bool, error) {
+	first, err := l.Uses.Take(ctx, id, until)
+	l.leave()
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+
+	return first, err
+}
+
+func TestAClientThatLeavesWhileTheStoreIsAskedKeepsItsToken(t *testing.T) {
+	t.Parallel()
+	ctx, leave := context.WithCancel(t.Context())
+	b := open(t, func(c *gate.Config) { c.Once, c.Uses = true, left{gate.NewMemory(0), leave} })
+	credential, ran := b.pay(t, b.get("/")), 0
+	b.next = func(http.ResponseWriter, *http.Request) { ran++ }
+	refused(t, b.do(request(http.MethodGet, "/", credential).WithContext(ctx)), http.StatusServiceUnavailable, "service_unavailable", "")
+	equal(t, 0, ran)
+	equal(t, http.StatusOK, b.get("/", credential).StatusCode)
+	equal(t, 1, ran)
+	equal(t, "", b.log.String())
+}
+
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
