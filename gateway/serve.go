@@ -52,6 +52,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{g: g, answer: newAnswer(w, r, id), outcome: outcomeRefused, started: time.Now()}
 	x.sending.Store(r.ContentLength != 0 && r.Body != http.NoBody)
 	x.answer.bodyComes = func() bool { return r.ProtoMajor == 1 && x.sending.Load() }
+	if r.ProtoMajor == 2 {
+		x.answer.ownTimeout = milliseconds(g.config.Limits.HeaderTimeoutMS)
+	}
 	defer x.finish(r)
 	select {
 	case g.places <- struct{}{}:
