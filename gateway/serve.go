@@ -29,7 +29,9 @@ type exchange struct {
 	service *service
 	payment *gate.Payment
 	// charge was made for the challenge that is the answer.
-	charge  *lntpay.Charge
+	charge *lntpay.Charge
+	// asked says that a token was asked for, where none is sold.
+	asked   bool
 	outcome outcome
 	started time.Time
 	// sent is when the upstream was asked.
@@ -186,7 +188,14 @@ func (x *exchange) admit(r *http.Request) *gate.Admission {
 	}
 	unheard := unheard{http.Header{}}
 	admission := x.service.silent.Admit(unheard, r)
-	if admission == nil {
+	switch {
+	case admission != nil:
+	case unheard.header.Get("Retry-After") != "" && !x.asked:
+		// The token may be good, and its holder must not throw it away.
+		x.refuse(problem{
+			http.StatusServiceUnavailable, codeUnavailable, "The token cannot be judged.", "Repeat the request later.",
+		})
+	default:
 		x.answer.Header().Set("WWW-Authenticate", "L402")
 		x.refuse(problem{
 			http.StatusUnauthorized, codeInvalidToken, "A token is required.", "A paid token opens this path, and none is sold here.",
