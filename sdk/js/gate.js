@@ -382,6 +382,7 @@ class Gate {
     this.#minting += 1;
     try {
       const charge = await this.#charges.create(params, { signal: AbortSignal.timeout(MINT_TIMEOUT_MS), maxRetries: MINT_RETRIES });
+      if (!charge.bolt11) throw new Error('the charge has no invoice');
       const macaroon = l402.mint(keys[0], { chargeId: charge.id, paymentHash: charge.payment_hash, caveats: this.#caveats(asked) });
       return { charge, macaroon };
     } catch (cause) {

@@ -247,6 +247,7 @@ for (const [name, step, retryAfter] of [
   ['limits', problem(429, 'rate_limited', { 'retry-after': '61' }), '61'],
   ['refuses the key', problem(401, 'unauthorized'), '1'],
   ['answers nonsense', json(201, { id: 'x' }), '1'],
+  ['makes no invoice', json(201, { id: chargeId, payment_hash: paymentHash }), '1'],
 ]) {
   test(`when LNTPay ${name}, what is paid for opens and the rest is told to come again`, async (t) => {
     const { url, errors } = await gated(t, {}, { steps: [step, step] });
