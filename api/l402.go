@@ -82,13 +82,15 @@ func (s *Server) createChallenge(c *call) error {
 	if err != nil {
 		return err
 	}
-	if claimed.answer.status == http.StatusCreated {
+	// A copy: repeats at the same time have the answer in common.
+	answer := *claimed.answer
+	if answer.status == http.StatusCreated {
 		all := append([]l402.Caveat{l402.Resource(l402Service, resource)}, caveats...)
-		if claimed.answer.body, err = c.challenge(claimed.answer.body, resource, all); err != nil {
+		if answer.body, err = c.challenge(answer.body, resource, all); err != nil {
 			return err
 		}
 	}
-	c.sendFrozen(*claimed.answer, claimed.replayed)
+	c.sendFrozen(answer, claimed.replayed)
 
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -70,6 +71,27 @@ func TestAnL402TokenFromChallengeToRevocation(t *testing.T) {
 		require.Equal(t, "revoked", b.verify(credential.String(), testResource)["reason"])
 	}
 	require.Equal(t, charge, b.object(b.get("/v1/charges/"+charge["id"].(string)), http.StatusOK), "the charge is what it was")
+}
+
+// Repeats at the same time share one attempt, and each makes its own answer of it.
+func TestConcurrentRepeatsOfAnL402Challenge(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.charges.plan(slowly)
+	replies := make([]reply, 16)
+	errs := make([]error, len(replies))
+	var all sync.WaitGroup
+	for i := range replies {
+		all.Go(func() {
+			replies[i], errs[i] = b.try(http.MethodPost, "/v1/l402/challenges", `{"amount_sats":21,"resource":"a"}`, idempotent("k"))
+		})
+	}
+	all.Wait()
+	for i, answer := range replies {
+		require.NoError(t, errs[i])
+		require.Equal(t, http.StatusCreated, answer.status, answer.body)
+		require.Equal(t, replies[0].body, answer.body)
+	}
 }
 
 func TestL402Verdicts(t *testing.T) {

@@ -25,6 +25,9 @@ type answer struct {
 	isGRPC    bool
 	// bodyComes says whether the rest of an HTTP/1 body may still come.
 	bodyComes func() bool
+	// ownTimeout is how long an HTTP/2 client may take to take an answer of the
+	// gateway's own; 0 in HTTP/1, where that fits into the connection's buffers.
+	ownTimeout time.Duration
 	// upstream says that the upstream's answer is being written.
 	upstream bool
 	// status is that of HTTP, 0 before the header is written.
@@ -59,6 +62,9 @@ func (a *answer) WriteHeader(status int) {
 		// In HTTP/1 net/http reads some of the rest before it writes the header, to
 		// keep the connection; it shall not wait for it.
 		_ = http.NewResponseController(a.ResponseWriter).SetReadDeadline(time.Now().Add(restTimeout))
+	}
+	if a.ownTimeout > 0 && !a.upstream {
+		_ = http.NewResponseController(a.ResponseWriter).SetWriteDeadline(time.Now().Add(a.ownTimeout))
 	}
 	header := a.Header()
 	header.Set(headerRequestID, a.requestID)

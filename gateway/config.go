@@ -64,7 +64,8 @@ type Limits struct {
 	// RequestBytes and ResponseBytes bound bodies; 0 is no limit.
 	RequestBytes  int64 `yaml:"request_bytes"`
 	ResponseBytes int64 `yaml:"response_bytes"`
-	// HeaderTimeoutMS is how long a client may take to send its header.
+	// HeaderTimeoutMS is how long a client may take to send its header, and in
+	// HTTP/2 to take an answer of the gateway's own.
 	HeaderTimeoutMS int `yaml:"header_timeout_ms"`
 	// IdleTimeoutMS is how long a connection may be idle between requests.
 	IdleTimeoutMS int `yaml:"idle_timeout_ms"`

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"encoding/pem"
 
@@ -232,6 +233,31 @@ func TestAClientThatLeavesGetsNothingBack(t *testing.T) {
 			require.Equal(t, http.StatusPaymentRequired, r.get("/", "Authorization", token).status)
 		})
 	}
+}
+
+// A client that does not read has an upstream give up that bounds its writes, and
+// has had all that it wanted by then.
+func TestAClientThatDoesNotReadGetsNothingBack(t *testing.T) {
+	t.Parallel()
+	gaveUp := make(chan error, 1)
+	r := start(t, fmt.Sprintf(`services: [{name: shop, upstream: "%s", price_sats: 5, once: true, resource: service}]`,
+		upstream(t, func(w http.ResponseWriter, r *http.Request) {
+			err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(2 * time.Second))
+			if r.URL.Path == "/film" && err == nil {
+				_, err = io.Copy(w, zeros(1<<30))
+			}
+			gaveUp <- err
+		})))
+	token := r.buy(http.MethodGet, "/film", 5000)
+	response, err := get(t.Context(), r.url+"/film", token)
+	require.NoError(t, err)
+	require.Error(t, <-gaveUp)
+	had, err := io.Copy(io.Discard, response.Body)
+	require.Error(t, err)
+	require.Positive(t, had)
+	require.NoError(t, response.Body.Close())
+	r.requireOutcomes("shop", map[string]int{"challenged": 1, "admitted": 1})
+	require.Equal(t, http.StatusPaymentRequired, r.get("/", "Authorization", token).status)
 }
 
 func TestUpstreamsOverTLS(t *testing.T) {

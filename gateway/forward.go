@@ -203,6 +203,10 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// patience is how long a client may hold an answer up, in all, before it is to
+// blame for an upstream that breaks off. Upstreams bound their writes.
+const patience = time.Second
+
 // upstreamBody is an upstream's body; it notes that the upstream broke off, and
 // ends at the limit.
 type upstreamBody struct {
@@ -212,12 +216,20 @@ type upstreamBody struct {
 	ctx     context.Context //nolint:containedctx // It is the request's, and ends with the body.
 	left    int64
 	limited bool
+	// returned is when Read has last done so; heldUp is for how long the client
+	// kept what it had returned from being written.
+	returned time.Time
+	heldUp   time.Duration
 }
 
 // Read implements io.Reader.
 func (b *upstreamBody) Read(p []byte) (int, error) {
+	if !b.returned.IsZero() {
+		b.heldUp += time.Since(b.returned)
+	}
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF && b.ctx.Err() == nil && b.x.clientFailed.get() == nil {
+	b.returned = time.Now()
+	if err != nil && err != io.EOF && b.ctx.Err() == nil && b.x.clientFailed.get() == nil && b.heldUp < patience {
 		b.x.brokeOff, b.x.outcome = true, outcomeUpstreamError
 	}
 	if b.limited {

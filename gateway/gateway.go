@@ -110,6 +110,7 @@ func (g *Gateway) newService(cfg Service, options Options, uses gate.Uses) (*ser
 	}
 	// What it would log is that it cannot make invoices, which is its purpose.
 	config.Charges, config.Log = noCharges{}, slog.New(slog.DiscardHandler)
+	config.MaxMinting = g.config.Limits.InFlight
 	s.silent, err = gate.New(config)
 
 	return s, err
@@ -134,6 +135,8 @@ type noCharges struct{}
 var errNoCharges = errors.New("gateway: no invoices are made here")
 
 // Create implements gate.Charger.
-func (noCharges) Create(context.Context, lntpay.ChargeParams, ...lntpay.WriteOption) (*lntpay.Charge, error) {
+func (noCharges) Create(ctx context.Context, _ lntpay.ChargeParams, _ ...lntpay.WriteOption) (*lntpay.Charge, error) {
+	exchangeOf(ctx).asked = true
+
 	return nil, errNoCharges
 }

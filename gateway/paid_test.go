@@ -96,6 +96,24 @@ services: [{name: shop, upstream: "%s", price_sats: 5, resource: service, no_cha
 	require.Equal(t, http.StatusNotFound, start(t, "services: [{name: a, path: /a, upstream: 'http://u', price_sats: 1}]").get("/b").status)
 }
 
+// 401 says that a token is worthless, and its holder throws it away.
+func TestATokenThatCannotBeJudgedIsNotRefused(t *testing.T) {
+	t.Parallel()
+	r := start(t, fmt.Sprintf(`
+limits: {uses: 1}
+services: [{name: shop, upstream: "%s", price_sats: 5, once: true, resource: service, no_challenge: [/stream]}]
+`, upstream(t, echo("up"))))
+	first, second := r.buy(http.MethodGet, "/", 5000), r.buy(http.MethodGet, "/", 5000)
+	require.Equal(t, http.StatusOK, r.get("/stream", "Authorization", first).status)
+	require.Equal(t, http.StatusUnauthorized, r.get("/stream", "Authorization", first).status)
+	for _, path := range []string{"/", "/stream"} {
+		full := r.get(path, "Authorization", second)
+		require.Equal(t, http.StatusServiceUnavailable, full.status, path)
+		require.Equal(t, "service_unavailable", full.problem(t)["code"])
+		require.NotEmpty(t, full.header.Get("Retry-After"))
+	}
+}
+
 func TestFreebiesAreByClient(t *testing.T) {
 	t.Parallel()
 	r := start(t, fmt.Sprintf(`

@@ -9,8 +9,8 @@ import (
 )
 
 // encodedTwice finds what a server that decodes once more would read as
-// something else.
-var encodedTwice = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+// something else, in the form %u002f of old ones as well.
+var encodedTwice = regexp.MustCompile(`%([0-9A-Fa-f]{2}|[Uu][0-9A-Fa-f]{4})`)
 
 // unclear says what in a path two servers may read in two ways, or nothing.
 // Prices are by path, so a path that the upstream could take for another one is

@@ -70,6 +70,7 @@ services: [{name: shop, upstream: "%s", price_sats: 5, free: ['/free/.*', '/']}]
 		"/free/..;x=1/paid":                     400,
 		"/free/%252e%252e/paid":                 400,
 		"/free/%252fpaid":                       400,
+		"/free/%25u002fpaid":                    400,
 		"/free/%00":                             400,
 		"/free/%0a/paid":                        400,
 		"/free/%ff":                             400,

@@ -29,7 +29,9 @@ type exchange struct {
 	service *service
 	payment *gate.Payment
 	// charge was made for the challenge that is the answer.
-	charge  *lntpay.Charge
+	charge *lntpay.Charge
+	// asked says that a token was asked for, where none is sold.
+	asked   bool
 	outcome outcome
 	started time.Time
 	// sent is when the upstream was asked.
@@ -52,6 +54,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{g: g, answer: newAnswer(w, r, id), outcome: outcomeRefused, started: time.Now()}
 	x.sending.Store(r.ContentLength != 0 && r.Body != http.NoBody)
 	x.answer.bodyComes = func() bool { return r.ProtoMajor == 1 && x.sending.Load() }
+	if r.ProtoMajor == 2 {
+		x.answer.ownTimeout = milliseconds(g.config.Limits.HeaderTimeoutMS)
+	}
 	defer x.finish(r)
 	select {
 	case g.places <- struct{}{}:
@@ -183,7 +188,14 @@ func (x *exchange) admit(r *http.Request) *gate.Admission {
 	}
 	unheard := unheard{http.Header{}}
 	admission := x.service.silent.Admit(unheard, r)
-	if admission == nil {
+	switch {
+	case admission != nil:
+	case unheard.header.Get("Retry-After") != "" && !x.asked:
+		// The token may be good, and its holder must not throw it away.
+		x.refuse(problem{
+			http.StatusServiceUnavailable, codeUnavailable, "The token cannot be judged.", "Repeat the request later.",
+		})
+	default:
 		x.answer.Header().Set("WWW-Authenticate", "L402")
 		x.refuse(problem{
 			http.StatusUnauthorized, codeInvalidToken, "A token is required.", "A paid token opens this path, and none is sold here.",
@@ -210,8 +222,8 @@ func (x *exchange) refuse(p problem) { p.write(x.answer, x.answer.requestID) }
 
 // settled is the status by which the gate decides about a token that opens one
 // request: a 5xx gives it back. An answer that the upstream broke off is one. A
-// client that leaves gets nothing back, or it could have an answer but for its
-// last byte as often as it likes.
+// client that leaves, or does not read until the upstream gives up, gets nothing
+// back, or it could have an answer but for its last byte as often as it likes.
 func (x *exchange) settled() int {
 	if x.brokeOff {
 		return http.StatusBadGateway

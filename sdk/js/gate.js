@@ -135,11 +135,11 @@ function msatOf(price) {
 
 /**
  * The path as the client has asked for it. Express takes the mount off url, and a token must not open other mounts. It is
- * not decoded or cleaned up either: routers differ in what they make of it.
+ * not decoded or cleaned up either: routers differ in what they make of it, and of a "#", which no client should send.
  */
 function pathOf(req) {
   const target = req.originalUrl || req.url;
-  return target.replace(/^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i, '').split(/[?#]/, 1)[0] || '/';
+  return target.replace(/^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i, '').split('?', 1)[0] || '/';
 }
 
 /** As much of a text as fits. */
@@ -220,9 +220,13 @@ class Use {
     this.#undo = () => {};
   }
 
+  /**
+   * Follows the answer. A connection that closes before one says nothing: the handler is at work, which a client that leaves
+   * again and again must not have for nothing. If it throws by then, that still gives the use back.
+   */
   follow(res) {
     const end = () => this.end(res);
-    res.once('finish', end).once('close', end);
+    res.once('finish', end).once('close', () => res.headersSent && end());
     return this;
   }
 }
@@ -378,6 +382,7 @@ class Gate {
     this.#minting += 1;
     try {
       const charge = await this.#charges.create(params, { signal: AbortSignal.timeout(MINT_TIMEOUT_MS), maxRetries: MINT_RETRIES });
+      if (!charge.bolt11) throw new Error('the charge has no invoice');
       const macaroon = l402.mint(keys[0], { chargeId: charge.id, paymentHash: charge.payment_hash, caveats: this.#caveats(asked) });
       return { charge, macaroon };
     } catch (cause) {

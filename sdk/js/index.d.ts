@@ -629,7 +629,7 @@ export type GateOptions<Request = GateRequest> = GatePrice<Request> & {
   lifetime?: number;
   /** How long an invoice can be paid, in seconds, from 60 and within the lifetime; the lesser of that and 600 by default. */
   invoiceExpiry?: number;
-  /** A token opens one request. It is used up by an answer that has begun with anything below 500. */
+  /** A token opens one request. It is used up by an answer that has begun with anything below 500, and by a client that leaves. */
   once?: boolean;
   /** For `once` in several processes; `new MemoryUses()` by default. */
   uses?: Uses;

@@ -71,12 +71,16 @@ func (a *Admission) takeOnce(credential *l402.Credential, asked l402.Request) (b
 	if !a.gate.config.Once {
 		return true, nil
 	}
-	ctx, cancel := context.WithTimeout(a.request.Context(), usesTimeout)
+	// A store that is interrupted may have noted the use, and nobody would know.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.request.Context()), usesTimeout)
 	defer cancel()
 	a.take = hex.EncodeToString(credential.Macaroon.ID.TokenID[:])
 	first, err := a.gate.config.Uses.Take(ctx, a.take, mintedEnd(credential.Macaroon, asked.Service))
 	if err != nil {
 		err = &unavailableError{"The gate cannot tell whether the token was used.", fmt.Errorf("gate: take the use of a token: %w", err)}
+	} else if first && a.request.Context().Err() != nil {
+		a.Done(0)
+		err = &unavailableError{detail: "The client has left."}
 	}
 
 	return first, err

@@ -49,7 +49,9 @@ func (g *Gate) mint(r *http.Request, asked l402.Request) (*lntpay.Charge, *l402.
 	default:
 		return nil, nil, &unavailableError{detail: "Too many invoices are being made."}
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), mintTimeout)
+	// A client that leaves does not stop LNTPay: if it freed the place, nothing
+	// would bound how many charges are in the making.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), mintTimeout)
 	defer cancel()
 	charge, err := g.config.Charges.Create(ctx, g.chargeParams(r, asked))
 	if err == nil && (charge == nil || charge.Bolt11 == "") {
@@ -66,11 +68,12 @@ func (g *Gate) mint(r *http.Request, asked l402.Request) (*lntpay.Charge, *l402.
 	return charge, macaroon, nil
 }
 
-// caveats bind a token to what was asked for.
+// caveats bind a token to what was asked for. It lives from now, when its invoice
+// is there: from when the request came, it could end before the invoice.
 func (g *Gate) caveats(asked l402.Request) []l402.Caveat {
 	caveats := []l402.Caveat{
 		l402.Services(asked.Service), l402.Resource(asked.Service, asked.Resource),
-		l402.ValidUntil(asked.Service, asked.Now.Add(g.config.Lifetime)), l402.Amount(asked.Service, asked.AmountMsat),
+		l402.ValidUntil(asked.Service, time.Now().Add(g.config.Lifetime)), l402.Amount(asked.Service, asked.AmountMsat),
 	}
 	if len(g.config.Capabilities) > 0 {
 		caveats = append(caveats, l402.Capabilities(asked.Service, g.config.Capabilities...))

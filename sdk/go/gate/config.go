@@ -160,19 +160,19 @@ func (c Config) check() error {
 // methodAndPath is the path as the client asked for it. A mux that strips a
 // prefix leaves RequestURI alone, and a token must not open what is below
 // another prefix. It is not decoded or cleaned either: routers differ in what
-// they make of it.
+// they make of it. Nor is it cut at "#", which net/http takes for a part of the
+// path: a token for /a must not open what a handler finds as "/a#b".
 func methodAndPath(r *http.Request) string {
 	path := r.RequestURI
 	if path == "" {
 		path = r.URL.EscapedPath()
 	}
+	// First of all, since a query may have anything in it.
+	path, _, _ = strings.Cut(path, "?")
 	// The absolute form, which is meant for proxies.
 	if scheme, rest, found := strings.Cut(path, "://"); found && !strings.Contains(scheme, "/") {
 		_, path, _ = strings.Cut(rest, "/")
 		path = "/" + path
-	}
-	if end := strings.IndexAny(path, "?#"); end >= 0 {
-		path = path[:end]
 	}
 
 	return r.Method + " " + path

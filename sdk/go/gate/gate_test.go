@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -199,6 +200,22 @@ func TestTheLifetimeOfAToken(t *testing.T) {
 	}
 }
 
+// LNTPay may take its time: what counts for the buyer is when the invoice is there.
+func TestATokenLivesAsLongAsItsInvoiceCanBePaid(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, func(c *gate.Config) { c.Lifetime = time.Minute })
+		b.create = func(context.Context) error {
+			time.Sleep(4 * time.Second)
+
+			return nil
+		}
+		asked := b.get("/")
+		time.Sleep(b.charges()[0].ExpiresIn - time.Second)
+		equal(t, http.StatusOK, b.get("/", b.pay(t, asked)).StatusCode)
+	})
+}
+
 func TestThePriceIsAFunction(t *testing.T) {
 	t.Parallel()
 	prices := map[string]int64{"/cheap": 1_000, "/dear": 5_000, "/free": 0, "/wrong": -1}
@@ -286,8 +303,10 @@ func TestTheResourceIsWhatTheClientAskedFor(t *testing.T) {
 	for target, want := range map[string]string{
 		"/":                     "GET /",
 		"/a/../b//c?x=1":        "GET /a/../b//c",
-		"/a%2Fb/%E2%82%AC#part": "GET /a%2Fb/%E2%82%AC",
+		"/a%2Fb/%E2%82%AC#part": "GET /a%2Fb/%E2%82%AC#part",
 		"http://host/a?b":       "GET /a",
+		"http://host?/a":        "GET /",
+		"http://host?b=http://": "GET /",
 		"http://host":           "GET /",
 		"/to?next=http://x/y":   "GET /to",
 		"/to/http://x/y":        "GET /to/http://x/y",
@@ -306,6 +325,23 @@ func TestTheResourceIsWhatTheClientAskedFor(t *testing.T) {
 	b.handler = http.StripPrefix("/v1", b.handler)
 	b.get("/v1/a")
 	equal(t, []string{"GET /a%2Fb", "GET /v1/a"}, []string{b.charges()[0].Description, b.charges()[1].Description})
+}
+
+// Two requests that a handler tells apart by their path are two resources, however
+// odd their first line is.
+func TestATokenOpensNoOtherPath(t *testing.T) {
+	t.Parallel()
+	for _, target := range []string{"/a#b", "http://host?/a", "http://host?c=/a", "/?/a"} {
+		parsed, err := url.ParseRequestURI(target)
+		noError(t, err)
+		if parsed.Path == "/a" {
+			t.Fatal(target, " is /a")
+		}
+		b := open(t, nil)
+		r := request(http.MethodGet, "/", b.pay(t, b.get("/a")))
+		r.RequestURI, r.URL = target, parsed
+		refused(t, b.do(r), http.StatusPaymentRequired, "payment_required", "wrong_resource")
+	}
 }
 
 func TestWhatIsLongOrNoText(t *testing.T) {
@@ -373,17 +409,26 @@ func TestATokenIsJudgedOffline(t *testing.T) {
 }
 
 // A charge that a client does not wait for is given up, and nothing is logged.
+// A client that leaves makes no place for another charge before LNTPay is done
+// with its own.
 func TestAClientThatLeaves(t *testing.T) {
 	t.Parallel()
-	b := open(t, nil)
+	b := open(t, func(c *gate.Config) { c.MaxMinting = 1 })
 	ctx, leave := context.WithCancel(t.Context())
+	entered, made := make(chan struct{}), make(chan struct{})
 	b.create = func(ctx context.Context) error {
 		leave()
-		<-ctx.Done()
+		close(entered)
+		<-made
 
 		return ctx.Err()
 	}
-	refused(t, b.do(request(http.MethodGet, "/").WithContext(ctx)), http.StatusServiceUnavailable, "service_unavailable", "")
+	answered := make(chan *http.Response)
+	go func() { answered <- b.do(request(http.MethodGet, "/").WithContext(ctx)) }()
+	<-entered
+	refused(t, b.get("/"), http.StatusServiceUnavailable, "service_unavailable", "")
+	close(made)
+	refused(t, <-answered, http.StatusPaymentRequired, "payment_required", "")
 	equal(t, "", b.log.String())
 }
 

@@ -2,10 +2,13 @@ package gate_test
 
 import (
 	"context"
+	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -38,6 +41,11 @@ func TestOnceOfManyAtATime(t *testing.T) {
 	refused(t, b.get("/", credential), http.StatusPaymentRequired, "payment_required", "used")
 }
 
+// panicking is a source that does worse than fail.
+type panicking struct{}
+
+func (panicking) Read([]byte) (int, error) { panic(http.ErrAbortHandler) }
+
 func TestWhatUsesATokenUp(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -53,6 +61,19 @@ func TestWhatUsesATokenUp(t *testing.T) {
 			w.WriteHeader(http.StatusEarlyHints)
 			w.WriteHeader(http.StatusBadGateway)
 		}, false},
+		"a source that fails, then 502": {func(w http.ResponseWriter, _ *http.Request) {
+			if _, err := io.Copy(w, iotest.ErrReader(errTest)); err != nil {
+				http.Error(w, "away", http.StatusBadGateway)
+			}
+		}, false},
+		"a source that fails in its midst": {func(w http.ResponseWriter, _ *http.Request) {
+			if _, err := io.Copy(w, io.MultiReader(strings.NewReader("half"), iotest.ErrReader(errTest))); err != nil {
+				http.Error(w, "away", http.StatusBadGateway)
+			}
+		}, true},
+		"a source that panics in its midst": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.Copy(w, io.MultiReader(strings.NewReader("half"), panicking{}))
+		}, true},
 		"a panic": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, false},
 		"200, then a panic": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte("much of it"))
@@ -163,6 +184,36 @@ func TestAStoreThatIsAway(t *testing.T) {
 			t.Fatal("nobody was told")
 		}
 	})
+}
+
+// left is a store whose client leaves while it is asked.
+type left struct {
+	gate.Uses
+
+	leave context.CancelFunc
+}
+
+func (l left) Take(ctx context.Context, id string, until time.Time) (bool, error) {
+	first, err := l.Uses.Take(ctx, id, until)
+	l.leave()
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+
+	return first, err
+}
+
+func TestAClientThatLeavesWhileTheStoreIsAskedKeepsItsToken(t *testing.T) {
+	t.Parallel()
+	ctx, leave := context.WithCancel(t.Context())
+	b := open(t, func(c *gate.Config) { c.Once, c.Uses = true, left{gate.NewMemory(0), leave} })
+	credential, ran := b.pay(t, b.get("/")), 0
+	b.next = func(http.ResponseWriter, *http.Request) { ran++ }
+	refused(t, b.do(request(http.MethodGet, "/", credential).WithContext(ctx)), http.StatusServiceUnavailable, "service_unavailable", "")
+	equal(t, 0, ran)
+	equal(t, http.StatusOK, b.get("/", credential).StatusCode)
+	equal(t, 1, ran)
+	equal(t, "", b.log.String())
 }
 
 func TestMemory(t *testing.T) {

@@ -67,9 +67,15 @@ func (w *watched) Write(body []byte) (int, error) {
 	return w.ResponseWriter.Write(body)
 }
 
-// ReadFrom lets the writer below send a file by itself.
-func (w *watched) ReadFrom(from io.Reader) (int64, error) {
-	w.begin(http.StatusOK)
+// ReadFrom lets the writer below send a file by itself. A source that fails before
+// its first byte has begun no answer: the handler may still make it a 5xx. One that
+// panics may have.
+func (w *watched) ReadFrom(from io.Reader) (n int64, err error) {
+	defer func() {
+		if n > 0 || err == nil {
+			w.begin(http.StatusOK)
+		}
+	}()
 
 	return io.Copy(w.ResponseWriter, from)
 }

@@ -66,9 +66,11 @@ func (k Key) Mint(chargeID, paymentHash string, caveats ...Caveat) (*Macaroon, e
 		return nil, err
 	}
 	var id Identifier
-	if n, err := hex.Decode(id.PaymentHash[:], []byte(paymentHash)); err != nil || n != sha256.Size {
+	hash, err := hex.DecodeString(paymentHash)
+	if err != nil || len(hash) != sha256.Size {
 		return nil, fmt.Errorf("l402: the payment hash of %s is not 64 hex digits", chargeID)
 	}
+	copy(id.PaymentHash[:], hash)
 	unique := k.derive(labelTokenID, slices.Concat(uuid[:], id.PaymentHash[:]))
 	copy(id.TokenID[:], uuid[:])
 	copy(id.TokenID[uuidBytes:], unique)

@@ -237,7 +237,8 @@ func TestWhatCannotBeMinted(t *testing.T) {
 
 			return err
 		},
-		"no hash": func() error { _, err := testKey.Mint(testCharge, "ab"); return err },
+		"no hash":   func() error { _, err := testKey.Mint(testCharge, "ab"); return err },
+		"long hash": func() error { _, err := testKey.Mint(testCharge, paymentHash()+"ab"); return err },
 		"long": func() error {
 			_, err := testKey.Mint(testCharge, paymentHash(), l402.Resource("s", strings.Repeat("x", 9000)))
 			return err
