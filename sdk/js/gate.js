@@ -108,7 +108,8 @@ function configOf(given) {
   for (const name of ['resource', 'description', 'metadata', 'capability', 'onError']) {
     check(given[name] === undefined || isFunction(given[name]), `${name} is not a function`);
   }
-  const invoiceExpiry = given.invoiceExpiry ?? Math.min(USUAL_EXPIRY_SECONDS, lifetime);
+  // Who pays at the last moment still has half of the token's time.
+  const invoiceExpiry = given.invoiceExpiry ?? Math.max(MIN_EXPIRY_SECONDS, Math.min(USUAL_EXPIRY_SECONDS, Math.floor(lifetime / 2)));
   check(isCount(invoiceExpiry) && invoiceExpiry >= MIN_EXPIRY_SECONDS && invoiceExpiry <= MAX_EXPIRY_SECONDS,
     `invoiceExpiry is not ${MIN_EXPIRY_SECONDS} to ${MAX_EXPIRY_SECONDS} seconds`);
   check(invoiceExpiry <= lifetime, 'invoiceExpiry is beyond lifetime: a token could be paid for that has ended');

@@ -627,7 +627,7 @@ export type GateOptions<Request = GateRequest> = GatePrice<Request> & {
   capability?: (req: Request) => string | undefined | Promise<string | undefined>;
   /** Of a token, in seconds, at least 60, from when it is minted, which is when its invoice is made; 3600 by default. */
   lifetime?: number;
-  /** How long an invoice can be paid, in seconds, from 60 and within the lifetime; the lesser of that and 600 by default. */
+  /** How long an invoice can be paid, in seconds, from 60 and within the lifetime; the lesser of half of that and 600 by default. */
   invoiceExpiry?: number;
   /** A token opens one request. It is used up by an answer that has begun with anything below 500, and by a client that leaves. */
   once?: boolean;

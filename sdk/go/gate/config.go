@@ -70,7 +70,8 @@ type Config struct {
 	// invoice is made; an hour if zero, and a minute at least.
 	Lifetime time.Duration
 	// InvoiceExpiry is how long an invoice can be paid: a minute to a week, and
-	// not beyond Lifetime. Ten minutes, or Lifetime if that is less, if zero.
+	// not beyond Lifetime. If zero ten minutes, or half of Lifetime if that is less,
+	// and a minute at least.
 	InvoiceExpiry time.Duration
 	// Once lets a token open one request only. It is used up when the handler
 	// has begun to answer with anything below 500.
@@ -103,7 +104,8 @@ func (c Config) withDefaults() Config {
 		c.Lifetime = DefaultLifetime
 	}
 	if c.InvoiceExpiry == 0 {
-		c.InvoiceExpiry = min(usualInvoiceExpiry, c.Lifetime)
+		// Who pays at the last moment still has half of the token's time.
+		c.InvoiceExpiry = max(minInvoiceExpiry, min(usualInvoiceExpiry, c.Lifetime/2))
 	}
 	if c.MaxMinting == 0 {
 		c.MaxMinting = DefaultMaxMinting

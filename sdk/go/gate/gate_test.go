@@ -178,7 +178,8 @@ func TestTheLifetimeOfAToken(t *testing.T) {
 		lifetime, expiry, want time.Duration
 	}{
 		"default":         {0, 0, 10 * time.Minute},
-		"short":           {2 * time.Minute, 0, 2 * time.Minute},
+		"short":           {6 * time.Minute, 0, 3 * time.Minute},
+		"shortest":        {time.Minute, 0, time.Minute},
 		"long":            {240 * time.Hour, 0, 10 * time.Minute},
 		"invoices longer": {240 * time.Hour, 48 * time.Hour, 48 * time.Hour},
 	} {
