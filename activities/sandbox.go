@@ -355,7 +355,8 @@ func paymentOutcome(payment lightning.Payment) (workflows.SandboxResult, error) 
 		return workflows.SandboxResult{}, fmt.Errorf("the payment is %s", payment.State)
 	}
 
-	return workflows.SandboxResult{}, fmt.Errorf("the payment failed: %s", payment.Reason)
+	return workflows.SandboxResult{}, temporal.NewApplicationError(fmt.Sprintf("the payment failed: %s", payment.Reason),
+		workflows.ErrTypePaymentFailed)
 }
 
 // notPaid ends the attempts.

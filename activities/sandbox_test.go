@@ -392,10 +392,12 @@ func TestSandboxPays(t *testing.T) {
 	claimID = order(s.opened(t))
 	s.payer.fail = []error{errPayerAway, lightning.ErrPaymentRefused, lightning.ErrNotTestNetwork}
 	s.payer.ends = []lightning.Payment{failed(lightning.ReasonNoRoute), failed(lightning.ReasonIncorrectDetails)}
-	for _, final := range []bool{false, true, true, false, true} {
+	for _, kind := range []string{
+		"", workflows.ErrTypeNotPaid, workflows.ErrTypeNotPaid, workflows.ErrTypePaymentFailed, workflows.ErrTypeNotPaid,
+	} {
 		_, err := s.PaySandboxCharge(t.Context(), claimID)
 		require.Error(t, err)
-		require.Equal(t, final, errType(err) == workflows.ErrTypeNotPaid, err)
+		require.Equal(t, kind, errType(err), err)
 	}
 	result, err := s.PaySandboxCharge(t.Context(), claimID)
 	require.NoError(t, err)

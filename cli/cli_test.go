@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -214,6 +216,39 @@ func TestExitCodes(t *testing.T) {
 			require.Equal(t, test.apiCode, failed.Code)
 			require.NotEmpty(t, failed.Detail)
 		})
+	}
+}
+
+// full is a disk that is.
+type full struct{}
+
+func (full) Write([]byte) (int, error) {
+	return 0, &os.PathError{Op: "write", Path: "out", Err: syscall.ENOSPC}
+}
+
+// What fails on this machine is not taken for the API's silence, which would
+// have a script repeat the write.
+func TestFailuresOfThisMachine(t *testing.T) {
+	t.Parallel()
+	socket, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = socket.Close() }()
+	_, port, err := net.SplitHostPort(socket.Addr().String())
+	require.NoError(t, err)
+	got := run(t, serve(t, answer(200, "{}")), "webhooks", "listen", "--port", port)
+	require.Equal(t, ExitOther, got.code, got)
+	require.Contains(t, got.stderr, "address already in use")
+
+	a := serve(t, answer(201, charge("ch_1", "pending")))
+	for _, args := range []string{"charges create --sats 1", "charges create --sats 1 --json"} {
+		cmd := root(func() (Target, error) { return Target{a.URL, "k"}, nil })
+		cmd.SetOut(full{})
+		cmd.SetErr(io.Discard)
+		cmd.SetArgs(strings.Fields(args))
+		err := cmd.ExecuteContext(t.Context())
+		exit, ok := errors.AsType[*ExitError](err)
+		require.True(t, ok, err)
+		require.Equal(t, ExitOther, exit.Code, err)
 	}
 }
 

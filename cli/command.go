@@ -118,8 +118,9 @@ func (c *common) open(cmd *cobra.Command) (*session, error) {
 	if err != nil {
 		return nil, &usageError{err: err}
 	}
-	s := &session{Client: client, out: cmd.OutOrStdout(), say: cmd.ErrOrStderr(), asJSON: c.asJSON, now: time.Now}
-	if file, ok := s.out.(*os.File); ok {
+	out := cmd.OutOrStdout()
+	s := &session{Client: client, out: output{out}, say: cmd.ErrOrStderr(), asJSON: c.asJSON, now: time.Now}
+	if file, ok := out.(*os.File); ok {
 		fd := int(file.Fd())
 		if s.terminal = term.IsTerminal(fd); s.terminal {
 			s.columns, _, _ = term.GetSize(fd)

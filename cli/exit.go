@@ -134,8 +134,32 @@ func exitCodeOf(status int) int {
 	return ExitOther
 }
 
+// localError is a failure of this machine: nobody else is silent.
+type localError struct{ err error }
+
+func (e *localError) Error() string { return e.err.Error() }
+
+func (e *localError) Unwrap() error { return e.err }
+
+// output is where a command prints. What cannot be printed is a localError: the
+// system's error would pass for one of the network, as every syscall.Errno is a
+// net.Error.
+type output struct{ io.Writer }
+
+func (o output) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
+	if err != nil {
+		err = &localError{err}
+	}
+
+	return n, err
+}
+
 // isSilence tells whether no answer came, or not all of it.
 func isSilence(err error) bool {
+	if _, local := errors.AsType[*localError](err); local {
+		return false
+	}
 	// A *url.Error, which http.Client returns, is a net.Error too.
 	_, network := errors.AsType[net.Error](err)
 

@@ -52,7 +52,7 @@ func Listen(ctx context.Context, client *lntpay.Client, o ListenOptions) error {
 	l := &listener{o: o, client: client, received: make(chan delivery), ended: make(chan struct{})}
 	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(o.Port)))
 	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+		return fmt.Errorf("listen: %w", &localError{err})
 	}
 	if err := l.register(ctx, "http://"+socket.Addr().String()+"/"); err != nil {
 		_ = socket.Close()
@@ -141,7 +141,7 @@ func (l *listener) print(ctx context.Context, served <-chan error) error {
 				return err
 			}
 		case err := <-served:
-			return fmt.Errorf("listen: %w", err)
+			return fmt.Errorf("listen: %w", &localError{err})
 		case <-ctx.Done():
 			return nil
 		}

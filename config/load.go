@@ -264,6 +264,9 @@ func (c *Config) checkApart() []error {
 			errs = append(errs, fmt.Errorf("sandbox.%s and production.%s are the same: environments never meet", path, path))
 		}
 	}
+	if payer := c.Sandbox.Payer.Address; payer != "" && payer == c.Production.Node.Address {
+		errs = append(errs, errors.New("sandbox.payer.address and production.node.address are the same: environments never meet"))
+	}
 	// A retired key still gives the preimages of charges that are open.
 	for path, shared := range map[string]bool{
 		"sandbox.preimage_key_file":         slices.Contains(c.Production.OldPreimageKeyFiles, c.Sandbox.PreimageKeyFile),

@@ -106,6 +106,11 @@ func TestLoad(t *testing.T) {
 			yaml:    sandbox + "  payer: {address: \"127.0.0.1:10009\", tls_cert_file: /c, macaroon_file: /m}\n",
 			wantErr: "sandbox.payer.address and sandbox.node.address are the same",
 		},
+		"a payer node that is production's node": {
+			yaml:    sandbox + "  payer: {address: \"127.0.0.1:10010\", tls_cert_file: /c, macaroon_file: /m}\n" + production,
+			env:     map[string]string{"LNTPAY_PRODUCTION_NODE_ADDRESS": "127.0.0.1:10010"},
+			wantErr: "sandbox.payer.address and production.node.address",
+		},
 		"a payer node with real money": {
 			yaml: sandbox + "  payer: {address: \"127.0.0.1:2\", tls_cert_file: /c, macaroon_file: /m}\n",
 			env:  map[string]string{"LNTPAY_SANDBOX_NODE_NETWORK": "mainnet"}, wantErr: "sandbox.payer: only on regtest or signet",

@@ -70,6 +70,9 @@ const (
 	// ErrTypeNotPaid ends the attempts at a sandbox payment: another would fail
 	// too.
 	ErrTypeNotPaid = "NotPaid"
+	// ErrTypePaymentFailed is an attempt at a sandbox payment that has failed
+	// for sure; another may not.
+	ErrTypePaymentFailed = "PaymentFailed"
 )
 
 // Workflow ids are the ids of the resources behind a word that says the kind.

@@ -135,9 +135,15 @@ func (r *sandboxRun) carryOut(ctx workflow.Context) (outcome string, err error) 
 	case temporal.IsCanceledError(err):
 		return "", err
 	}
-	if failed, ok := errors.AsType[*temporal.ApplicationError](err); ok {
+	// Only what the node has said of the last attempt is known: lnd makes none
+	// while an earlier one may succeed (rule R4).
+	failed, ok := errors.AsType[*temporal.ApplicationError](err)
+	switch {
+	case !ok:
+		return "not known to be paid: no answer in time", nil
+	case failed.Type() == ErrTypeNotPaid || failed.Type() == ErrTypePaymentFailed:
 		return "not paid: " + failed.Message(), nil
 	}
 
-	return "not known to be paid: no answer in time", nil
+	return "not known to be paid: " + failed.Message(), nil
 }

@@ -90,6 +90,7 @@ func TestSandboxRuns(t *testing.T) {
 	t.Parallel()
 	away := errors.New("away")
 	unknown := temporal.NewNonRetryableApplicationError("late", workflows.ErrTypeOutcomeUnknown, nil)
+	noWay := temporal.NewApplicationError("no route", workflows.ErrTypePaymentFailed)
 	refused := temporal.NewNonRetryableApplicationError("canceled", workflows.ErrTypeNotPaid, nil)
 	for name, c := range map[string]struct {
 		decide, pay []any
@@ -107,8 +108,11 @@ func TestSandboxRuns(t *testing.T) {
 		"too late":               {decide: []any{unknown, unknown}, outcome: "nothing was decided", decided: 2, wantErr: true},
 		"decided by another run": {decide: []any{unknown}, outcome: "paid 21 msat", decided: 2, paid: 1, wantErr: true},
 		"a second try":           {pay: []any{away}, outcome: "paid 21 msat", decided: 1, paid: 2},
-		"never":                  {pay: []any{away, away, away, away, away, away}, outcome: "not paid: away", decided: 1, paid: 5},
-		"in vain":                {pay: []any{refused}, outcome: "not paid: canceled", decided: 1, paid: 1},
+		"never":                  {pay: []any{away, away, away, away, away, away}, outcome: "not known to be paid: away", decided: 1, paid: 5},
+		"no way": {
+			pay: []any{away, noWay, noWay, noWay, noWay}, outcome: "not paid: no route", decided: 1, paid: 5,
+		},
+		"in vain": {pay: []any{refused}, outcome: "not paid: canceled", decided: 1, paid: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

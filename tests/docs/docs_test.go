@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/lntpay/lntpay/config"
+	"github.com/lntpay/lntpay/lightning"
 )
 
 const root = "../.."
@@ -273,6 +274,19 @@ func TestEveryFolderIsDescribed(t *testing.T) {
 
 		return nil
 	}))
+}
+
+// docs/sandbox.md bakes the payer's macaroon for what is asked of that node.
+func TestPayersMacaroonIsDocumented(t *testing.T) {
+	t.Parallel()
+	_, command, found := strings.Cut(read(t, "docs/sandbox.md"), "    lncli bakemacaroon --save_to payer.macaroon ")
+	require.True(t, found)
+	command, _, _ = strings.Cut(command, "\n\n")
+	var baked []string
+	for _, uri := range regexp.MustCompile(`uri:(\S+)`).FindAllStringSubmatch(command, -1) {
+		baked = append(baked, uri[1])
+	}
+	require.ElementsMatch(t, lightning.PayerPermissions(), baked)
 }
 
 var link = regexp.MustCompile(`\]\(([^):#]+)(#[^)]*)?\)`)

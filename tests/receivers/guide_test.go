@@ -24,11 +24,11 @@ func guide(t *testing.T) string {
 	return string(text)
 }
 
-// block is the guide's code block in a language that begins so.
-func block(t *testing.T, language, beginning string) string {
+// block is the guide's code block behind a fence that says info, which begins so.
+func block(t *testing.T, info, beginning string) string {
 	t.Helper()
-	_, code, ok := strings.Cut(guide(t), "\n```"+language+"\n"+beginning)
-	require.True(t, ok, "a block of %s that begins with %q", language, beginning)
+	_, code, ok := strings.Cut(guide(t), "\n```"+info+"\n"+beginning)
+	require.True(t, ok, "a block of %s that begins with %q", info, beginning)
 	code, _, ok = strings.Cut(code, "\n```\n")
 	require.True(t, ok)
 
@@ -43,7 +43,7 @@ func TestGuideQuotesTheReceivers(t *testing.T) {
 		code, err := os.ReadFile(example(file))
 		require.NoError(t, err)
 		first, _, _ := strings.Cut(string(code), "\n")
-		require.Equal(t, string(code), block(t, language, first)+"\n", "docs/webhooks.md quotes docs/receivers/%s as it is", file)
+		require.Equal(t, string(code), block(t, language+" quote=docs/receivers/"+file, first)+"\n", "docs/webhooks.md quotes docs/receivers/%s as it is", file)
 	}
 	files, err := filepath.Glob(example("*/*"))
 	require.NoError(t, err)
@@ -54,7 +54,7 @@ func TestGuideQuotesTheReceivers(t *testing.T) {
 // are.
 func inGo(t *testing.T) string {
 	t.Helper()
-	code := "package main\n\nimport (\"crypto/hmac\"; \"crypto/sha256\"; \"encoding/hex\"; \"os\")\n\n" + block(t, "go", "func genuine(") + `
+	code := "package main\n\nimport (\"crypto/hmac\"; \"crypto/sha256\"; \"encoding/hex\"; \"os\")\n\n" + block(t, "go file=genuine.go", "func genuine(") + `
 func main() {
 	body, err := os.ReadFile("body.json")
 	if err != nil || !genuine(os.Getenv("SECRET"), os.Getenv("SIGNATURE"), body) {
@@ -78,9 +78,9 @@ func TestOneLines(t *testing.T) {
 		need(t, program)
 	}
 	lines := map[string]string{
-		"node":    block(t, "sh", "node -e"),
-		"python":  block(t, "sh", "python3 -c"),
-		"openssl": block(t, "sh", `test "$(openssl`),
+		"node":    block(t, "sh not-run", "node -e"),
+		"python":  block(t, "sh not-run", "python3 -c"),
+		"openssl": block(t, "sh not-run", `test "$(openssl`),
 		"go":      inGo(t),
 	}
 	for name, script := range lines {

@@ -20,7 +20,8 @@ var needStack = []string{javaScript + "lossy.test.js", javaScript + "stack.test.
 // reads are the files that node reads. Go, which keeps results of tests, learns
 // of a change to them only if it reads them itself.
 var reads = []string{
-	"../../sdk/js/*.*", javaScript + "*", "../../sdk/testdata/*", "../../README.md", "../../api/openapi.yaml", "../../docs/webhooks.md",
+	"../../sdk/js/*.*", javaScript + "*", "../../sdk/testdata/*", "../../README.md", "../../api/openapi.yaml", "../../docs/l402.md",
+	"../../docs/sandbox.md", "../../docs/webhooks.md",
 }
 
 func TestJavaScript(t *testing.T) {

@@ -17,7 +17,8 @@
 //   - file=app.js: the block is written to this file and not run.
 //   - quote=docs/x/app.js: the block is that file, or a part of it, word for
 //     word; run it by a command.
-//   - not-run: for what installs packages, and the start of the stack.
+//   - not-run: for what installs packages, the start of the stack, and what
+//     another test runs.
 //
 // Output is compared as text. A line that begins with a space goes on the line
 // before it, so that JSON can be wrapped. "…" stands for anything. Ids, keys,

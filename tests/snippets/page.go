@@ -32,7 +32,7 @@ type command struct {
 var (
 	fence = regexp.MustCompile("^```(.*)$")
 	// indentedCommand is a command that would not be run.
-	indentedCommand = regexp.MustCompile(`^(?: {4}|\t)(?:\$ |(?:curl|make|go|node|npm|python3|lntpay|apt-get|export|docker) )`)
+	indentedCommand = regexp.MustCompile(`^(?: {4}|\t)(?:\$ |(?:\.lntpay/bin/lntpay|curl|make|go|node|npm|python3|lntpay|apt-get|export|docker) )`)
 )
 
 // parse reads the blocks of a page.

@@ -22,6 +22,7 @@ var pages = []snippets.Page{
 	{Path: "docs/l402.md", Ports: []string{"3001"}},
 	{Path: "docs/quickstart.md", Ports: []string{"3001", "3002", "3003", "3004"}},
 	{Path: "docs/sandbox.md"},
+	{Path: "docs/webhooks.md", Ports: []string{"9099", "9098"}},
 }
 
 var shared struct {
