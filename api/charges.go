@@ -15,11 +15,7 @@ const prefixCommand = "cnl"
 
 // createCharge is POST /v1/charges.
 func (s *Server) createCharge(c *call) error {
-	key, err := c.idempotencyKey()
-	if err != nil {
-		return err
-	}
-	body, err := readBody(c)
+	key, body, err := c.readPost(readBody)
 	if err != nil {
 		return err
 	}
@@ -71,11 +67,7 @@ func (f *fields) description() *string {
 // cancelCharge is POST /v1/charges/{id}/cancel. What does not exist is not
 // claimed.
 func (s *Server) cancelCharge(c *call) error {
-	key, err := c.idempotencyKey()
-	if err != nil {
-		return err
-	}
-	body, err := readNoFields(c)
+	key, body, err := c.readPost(readNoFields)
 	if err != nil {
 		return err
 	}

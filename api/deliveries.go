@@ -254,11 +254,7 @@ func (s *Server) testEndpoint(c *call) error {
 // its workflow once that is committed. Without a workflow the sweeper starts
 // one, within two minutes.
 func (s *Server) deliverNow(c *call, effect func(ctx context.Context, q *db.Queries) (db.Delivery, error)) error {
-	key, err := c.idempotencyKey()
-	if err != nil {
-		return err
-	}
-	body, err := readNoFields(c)
+	key, body, err := c.readPost(readNoFields)
 	if err != nil {
 		return err
 	}

@@ -21,11 +21,7 @@ type endpointObject struct {
 
 // createEndpoint is POST /v1/webhooks/endpoints.
 func (s *Server) createEndpoint(c *call) error {
-	key, err := c.idempotencyKey()
-	if err != nil {
-		return err
-	}
-	body, err := readBody(c)
+	key, body, err := c.readPost(readBody)
 	if err != nil {
 		return err
 	}
@@ -162,11 +158,7 @@ func (s *Server) deleteEndpoint(c *call) error {
 
 // rotateSecret is POST /v1/webhooks/endpoints/{id}/rotate-secret.
 func (s *Server) rotateSecret(c *call) error {
-	key, err := c.idempotencyKey()
-	if err != nil {
-		return err
-	}
-	body, err := readBody(c)
+	key, body, err := c.readPost(readBody)
 	if err != nil {
 		return err
 	}

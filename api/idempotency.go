@@ -75,6 +75,17 @@ func (c *call) idempotencyKey() (*string, error) {
 	return &key, nil
 }
 
+// readPost reads the key of a POST, nil when there is none, and its body by one
+// of the readers of body.go.
+func (c *call) readPost(read func(*call) ([]byte, error)) (key *string, body []byte, err error) {
+	if key, err = c.idempotencyKey(); err != nil {
+		return nil, nil, err
+	}
+	body, err = read(c)
+
+	return key, body, err
+}
+
 // requiredIdempotencyKey is for a POST that must not be sent twice by mistake.
 func (c *call) requiredIdempotencyKey() (*string, error) {
 	key, err := c.idempotencyKey()

@@ -34,11 +34,7 @@ type keyRequest struct {
 
 // createKey is POST /v1/keys.
 func (s *Server) createKey(c *call) error {
-	key, err := c.idempotencyKey()
-	if err != nil {
-		return err
-	}
-	body, err := readBody(c)
+	key, body, err := c.readPost(readBody)
 	if err != nil {
 		return err
 	}

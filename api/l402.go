@@ -55,11 +55,7 @@ func (c *call) l402Key() l402.Key {
 // createChallenge is POST /v1/l402/challenges: a charge, and a token that is
 // the same for every repeat.
 func (s *Server) createChallenge(c *call) error {
-	key, err := c.idempotencyKey()
-	if err != nil {
-		return err
-	}
-	body, err := readBody(c)
+	key, body, err := c.readPost(readBody)
 	if err != nil {
 		return err
 	}

@@ -17,11 +17,7 @@ import (
 // paySandboxCharge is POST /v1/sandbox/charges/{id}/pay. The payer node pays
 // after the answer; the charge shows it.
 func (s *Server) paySandboxCharge(c *call) error {
-	key, err := c.idempotencyKey()
-	if err != nil {
-		return err
-	}
-	body, err := readBody(c)
+	key, body, err := c.readPost(readBody)
 	if err != nil {
 		return err
 	}
@@ -60,11 +56,7 @@ func optionalTotal(body []byte) (payments.Msat, error) {
 
 // createSandboxInvoice is POST /v1/sandbox/invoices.
 func (s *Server) createSandboxInvoice(c *call) error {
-	key, err := c.idempotencyKey()
-	if err != nil {
-		return err
-	}
-	body, err := readBody(c)
+	key, body, err := c.readPost(readBody)
 	if err != nil {
 		return err
 	}
@@ -111,11 +103,7 @@ func (s *Server) cancelSandboxInvoice(c *call) error {
 // endSandboxInvoice ends what an invoice holds. What does not exist is not
 // claimed.
 func (s *Server) endSandboxInvoice(c *call, operation payments.SandboxOperation) error {
-	key, err := c.idempotencyKey()
-	if err != nil {
-		return err
-	}
-	body, err := readNoFields(c)
+	key, body, err := c.readPost(readNoFields)
 	if err != nil {
 		return err
 	}
