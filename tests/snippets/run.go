@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // Page is a page that is run.
@@ -214,7 +215,7 @@ func (r *run) startCommand(in string, c command) error {
 		return nil
 	}
 
-	return r.await(t, c.want)
+	return r.await(t, c.want, commandTimeout)
 }
 
 // later waits for more output of a terminal.
@@ -224,15 +225,15 @@ func (r *run) later(b block) error {
 		return fmt.Errorf("nothing runs in terminal %s", b.terminal)
 	}
 
-	return r.await(t, b.text)
+	return r.await(t, b.text, waitTimeout)
 }
 
 // await waits until a terminal has said what the page says, and takes it.
-func (r *run) await(t *terminal, want string) error {
+func (r *run) await(t *terminal, want string, limit time.Duration) error {
 	want = r.place.ports(want)
 	var end int
 	differs := errors.New("it says nothing")
-	err := t.wait(waitTimeout, func(output string, ended bool) bool {
+	err := t.wait(limit, func(output string, ended bool) bool {
 		trimmed := strings.TrimLeft(output, "\n")
 		// A line that has not ended could be longer than the page's.
 		if !ended && !strings.HasSuffix(trimmed, "\n") {

@@ -15,9 +15,10 @@ import (
 )
 
 const (
-	// commandTimeout is for a command that must end; some compile.
+	// commandTimeout is for a command that must end, and for the first words of
+	// one that runs on; some compile.
 	commandTimeout = 5 * time.Minute
-	// waitTimeout is for output of one that runs on.
+	// waitTimeout is for more output of one that runs.
 	waitTimeout = time.Minute
 	// endMark is written after each command, with its exit status.
 	endMark = "\x1e"
