@@ -86,6 +86,10 @@ bench: ## Measure the running stack (start it by `make dev`)
 record-histories: ## Record workflow histories for the replay tests anew
 	LNTPAY_RECORD_HISTORIES=1 go run ./tests/cmd/withpostgres go test -count=1 -timeout 30m -run TestHistories ./tests/e2e
 
+.PHONY: record-release
+record-release: ## Record data and statements of a release, which later versions must take over
+	LNTPAY_RECORD_RELEASE=1 go run ./tests/cmd/withpostgres go test -count=1 -timeout 30m ./tests/e2e
+
 .PHONY: record-examples
 record-examples: ## Record the examples of the API's documentation anew
 	LNTPAY_RECORD_EXAMPLES=1 go run ./tests/cmd/withpostgres go test -count=1 -run TestExamples ./tests/examples

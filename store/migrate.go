@@ -40,23 +40,32 @@ func Migrate(ctx context.Context, env payments.Environment, ownerDSN, runtimeRol
 }
 
 func migrateUp(ctx context.Context, conn *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations")
+	provider, err := migrator(conn)
 	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	locker, err := lock.NewPostgresSessionLocker()
-	if err != nil {
-		return fmt.Errorf("migration lock: %w", err)
-	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, conn, files, goose.WithSessionLocker(locker))
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
+		return err
 	}
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 
 	return nil
+}
+
+func migrator(conn *sql.DB) (*goose.Provider, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return nil, fmt.Errorf("migration lock: %w", err)
+	}
+	provider, err := goose.NewProvider(goose.DialectPostgres, conn, files, goose.WithSessionLocker(locker))
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+
+	return provider, nil
 }
 
 // markEnvironment writes the environment's name once; a database of the other

@@ -193,7 +193,3 @@ CREATE TABLE delivery_attempt (
     response    bytea NOT NULL DEFAULT '',
     PRIMARY KEY (delivery_id, number)
 );
-
--- +goose Down
-DROP TABLE delivery_attempt, delivery, webhook_endpoint, event, event_sequence,
-    receipt, charge, claim, api_key, workspace, node, preimage_key, environment;

@@ -43,7 +43,3 @@ CREATE TRIGGER transfer_immutable BEFORE UPDATE OR DELETE ON transfer
     FOR EACH ROW EXECUTE FUNCTION transfer_is_immutable();
 CREATE TRIGGER transfer_no_truncate BEFORE TRUNCATE ON transfer
     FOR EACH STATEMENT EXECUTE FUNCTION transfer_is_immutable();
-
--- +goose Down
-DROP TABLE transfer, balance;
-DROP FUNCTION transfer_is_immutable();

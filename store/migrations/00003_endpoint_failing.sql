@@ -4,6 +4,3 @@
 -- but failures disable the endpoint. Written once per streak, so that a
 -- healthy endpoint's row is never touched.
 ALTER TABLE webhook_endpoint ADD COLUMN failing_since timestamptz;
-
--- +goose Down
-ALTER TABLE webhook_endpoint DROP COLUMN failing_since;

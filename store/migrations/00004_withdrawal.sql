@@ -196,11 +196,3 @@ CREATE UNIQUE INDEX transfer_withdrawal_end ON transfer (ref)
 
 -- Whatever the code does, a withdrawal succeeds or fails once.
 CREATE UNIQUE INDEX event_withdrawal_once ON event (resource_id) WHERE type LIKE 'withdrawal.%';
-
--- +goose Down
-DROP INDEX event_withdrawal_once, transfer_withdrawal_end;
-ALTER TABLE node DROP COLUMN network, DROP COLUMN highest_payment_index,
-    DROP COLUMN payments_explained_to, DROP COLUMN payments_ours_from, DROP COLUMN thaw_requested_at;
-DROP TABLE operator_action, withdrawal_resolution, payout_freeze, stray_payment, withdrawal_send, withdrawal;
-DROP FUNCTION operator_action_is_immutable();
-DROP FUNCTION payouts_frozen(text, text);

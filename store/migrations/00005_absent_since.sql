@@ -4,6 +4,3 @@
 -- calls in flight, long enough after the last send for none to come. Only an lnd
 -- that was started after this has looked for the HTLC's result since.
 ALTER TABLE withdrawal ADD COLUMN absent_since timestamptz;
-
--- +goose Down
-ALTER TABLE withdrawal DROP COLUMN absent_since;

@@ -5,6 +5,3 @@
 CREATE INDEX event_type ON event (workspace_id, type, sequence DESC);
 CREATE INDEX delivery_endpoint ON delivery (endpoint_id, id DESC);
 CREATE INDEX delivery_unfinished ON delivery (workspace_id, id DESC) WHERE status <> 'succeeded';
-
--- +goose Down
-DROP INDEX event_type, delivery_endpoint, delivery_unfinished;

@@ -12,6 +12,3 @@ CREATE TABLE sandbox_invoice (
     bolt11       text NOT NULL,
     created_at   timestamptz NOT NULL DEFAULT now()
 );
-
--- +goose Down
-DROP TABLE sandbox_invoice;

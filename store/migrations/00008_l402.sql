@@ -6,6 +6,3 @@
 -- table's lock would stop a large deployment.
 ALTER TABLE charge ADD COLUMN l402_resource text, ADD COLUMN l402_revoked_at timestamptz;
 ALTER TABLE charge ADD CONSTRAINT charge_l402_revoked CHECK (l402_revoked_at IS NULL OR l402_resource IS NOT NULL) NOT VALID;
-
--- +goose Down
-ALTER TABLE charge DROP COLUMN l402_resource, DROP COLUMN l402_revoked_at;

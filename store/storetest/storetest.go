@@ -45,12 +45,32 @@ func New(t testing.TB) *store.Store {
 // NewDatabase is New for those who connect themselves: it returns the DSN.
 func NewDatabase(t testing.TB) string {
 	t.Helper()
-	admin := os.Getenv(EnvDatabaseURL)
-	require.NotEmpty(t, admin, "%s is not set: run the tests by `make test`, or set it to a superuser DSN", EnvDatabaseURL)
+	admin := adminDSN(t)
 	templateOnce.Do(func() { errTemplate = makeTemplate(admin) })
 	require.NoError(t, errTemplate)
+
+	return create(t, admin, " TEMPLATE "+templateName)
+}
+
+// NewEmptyDatabase returns the DSN of one without a schema.
+func NewEmptyDatabase(t testing.TB) string {
+	t.Helper()
+
+	return create(t, adminDSN(t), "")
+}
+
+func adminDSN(t testing.TB) string {
+	t.Helper()
+	admin := os.Getenv(EnvDatabaseURL)
+	require.NotEmpty(t, admin, "%s is not set: run the tests by `make test`, or set it to a superuser DSN", EnvDatabaseURL)
+
+	return admin
+}
+
+func create(t testing.TB, admin, from string) string {
+	t.Helper()
 	name := uniqueName("test")
-	require.NoError(t, run(admin, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", name, templateName)))
+	require.NoError(t, run(admin, "CREATE DATABASE "+name+from))
 	t.Cleanup(func() { _ = run(admin, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)") })
 
 	return withDatabase(admin, name)

@@ -38,6 +38,10 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	if shared.stack != nil {
+		if err := recordRelease(shared.stack); err != nil {
+			fmt.Fprintln(os.Stderr, "record the release:", err)
+			code = 1
+		}
 		shared.stack.Close()
 	}
 	removeProgram()
