@@ -126,9 +126,6 @@ func New(ctx context.Context, name payments.Environment, env config.Environment,
 	for _, option := range options {
 		option(w)
 	}
-	own.MustRegister(s.PoolCollector())
-	s.Metrics = store.NewMetrics(registry)
-	w.health = newHealth(registry, node.Name())
 	w.register(keys, sealer, hooks, env.Payouts, name == payments.Production, registry)
 
 	return w, nil
@@ -138,6 +135,9 @@ func New(ctx context.Context, name payments.Environment, env config.Environment,
 func (w *Worker) register(keys *lightning.KeyRing, sealer *webhooks.Sealer, hooks config.Webhooks,
 	payouts config.Payouts, production bool, registry prometheus.Registerer,
 ) {
+	prometheus.WrapRegistererWith(prometheus.Labels{"part": "worker"}, registry).MustRegister(w.Store.PoolCollector())
+	w.Store.Metrics = store.NewMetrics(registry)
+	w.health = newHealth(registry, w.Node.Name())
 	alerts := activities.NewAlerts(w.log, registry)
 	w.settler = activities.NewSettler(w.Store, alerts, registry)
 	charges := &activities.Charges{Store: w.Store, Node: w.Node, Keys: keys, Settle: w.settler, Alerts: alerts}
