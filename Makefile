@@ -12,8 +12,9 @@ LNTPAY  := .lntpay/bin/lntpay
 # two cores.
 PARALLEL ?= 2
 # The modules beside the product's: the SDK, its gate for Gin, and the tests
-# against Aperture, which needs much that the product does not.
-MODULES  := sdk/go sdk/go/gingate tests/interop/aperture
+# against Aperture and with Prometheus, which need much that the product does
+# not.
+MODULES  := sdk/go sdk/go/gingate tests/interop/aperture tests/rules
 # What `make test` runs, such as PKG=./ledger/... ARGS='-run TestPost -count=1'.
 PKG  ?= ./...
 ARGS ?=
@@ -53,8 +54,8 @@ lint-format: # gofmt
 .PHONY: lint-modules
 lint-modules: # go.mod holds what the code imports
 	go mod tidy -diff
-	# Not of tests/interop: tidy would fetch what Aperture's dependencies are
-	# tested with, for minutes, and what is missing fails its build anyway.
+	# Not of those in tests/: tidy would fetch what their dependencies are
+	# tested with, for minutes, and what is missing fails their build anyway.
 	for module in $(filter sdk/%,$(MODULES)); do (cd $$module && go mod tidy -diff); done
 
 .PHONY: lint-generated

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
 	"github.com/lntpay/lntpay/config"
@@ -55,11 +53,9 @@ func runGateway(ctx context.Context, cfg *gateway.Config) error {
 	if err != nil {
 		return fmt.Errorf("lntpay: %w", err)
 	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	g, err := gateway.New(gateway.Options{
 		Config: cfg, Charges: client.Charges, Key: secrets.Key, OldKeys: secrets.OldKeys,
-		Ready: gateway.CheckLNTPay(client), Registry: registry, Log: log,
+		Ready: gateway.CheckLNTPay(client), Registry: newRegistry(), Log: log,
 	})
 	if err != nil {
 		return err

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
@@ -58,8 +57,7 @@ func serve(ctx context.Context, cfg *config.Config, p parts) error {
 	if err != nil {
 		return err
 	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry := newRegistry()
 	group, ctx := errgroup.WithContext(ctx)
 	if p.worker {
 		for name, env := range environments {
@@ -149,7 +147,7 @@ func runAPI(ctx context.Context, cfg *config.Config, registry *prometheus.Regist
 		Checks: map[string]func(context.Context) error{}, Registry: registry, Log: log,
 	}
 	for name, env := range cfg.Environments() {
-		served, temporal, err := apiEnvironment(ctx, name, env, cfg.Webhooks, log)
+		served, temporal, err := apiEnvironment(ctx, name, env, cfg.Webhooks, registry, log)
 		if err != nil {
 			return fmt.Errorf("api of %s: %w", name, err)
 		}
@@ -169,7 +167,7 @@ func runAPI(ctx context.Context, cfg *config.Config, registry *prometheus.Regist
 }
 
 func apiEnvironment(ctx context.Context, name payments.Environment, env config.Environment, hooks config.Webhooks,
-	log *slog.Logger,
+	registry prometheus.Registerer, log *slog.Logger,
 ) (api.Environment, client.Client, error) {
 	sealer, err := webhooks.LoadSealer(env.SecretsKeyFile)
 	if err != nil {
@@ -184,7 +182,16 @@ func apiEnvironment(ctx context.Context, name payments.Environment, env config.E
 
 		return api.Environment{}, nil, err
 	}
-	temporal, err := workflows.Dial(env.Temporal.Address, env.Temporal.Namespace, log)
+	// The worker's part of the same process has a client and a pool of its own.
+	registry = prometheus.WrapRegistererWith(prometheus.Labels{"environment": string(name), "part": "api"}, registry)
+	registry.MustRegister(s.PoolCollector())
+	metrics, err := workflows.WithMetrics(registry)
+	if err != nil {
+		s.Close()
+
+		return api.Environment{}, nil, err
+	}
+	temporal, err := workflows.Dial(env.Temporal.Address, env.Temporal.Namespace, log, metrics)
 	if err != nil {
 		s.Close()
 

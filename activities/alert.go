@@ -20,6 +20,10 @@ func NewAlerts(log *slog.Logger, registry prometheus.Registerer) *Alerts {
 		Name: "lntpay_alerts_total", Help: "Things that a human must look at, by name.",
 	}, []string{"alert"})
 	registry.MustRegister(counter)
+	// A series that exists from the start shows the first alert as an increase.
+	for _, name := range AlertNames() {
+		counter.WithLabelValues(name)
+	}
 
 	return &Alerts{log: log, counter: counter}
 }
@@ -39,6 +43,15 @@ const (
 	AlertLatePayment        = "paid_after_void"
 	AlertPaymentUnexplained = "payment_unexplained"
 )
+
+// AlertNames are all names of alerts.
+func AlertNames() []string {
+	return []string{
+		AlertRowMissing, AlertPaidAfterClose, AlertSecondReceipt, AlertReceiptUnexplained, AlertSettledForNothing,
+		AlertNodeRegressed, AlertHashMismatch, AlertUnderReview, AlertExcessFee, AlertNoHTLCs, AlertLatePayment,
+		AlertPaymentUnexplained,
+	}
+}
 
 // Raise reports an alert with attributes that name rows, never secrets.
 func (a *Alerts) Raise(ctx context.Context, name, message string, attrs ...any) {

@@ -51,6 +51,8 @@ type Deliveries struct {
 	Jitter func() float64
 	// Log is slog's default when nil.
 	Log *slog.Logger
+	// Metrics may be nil.
+	Metrics *DeliveryMetrics
 
 	slots endpointSlots
 }
@@ -62,6 +64,7 @@ type Deliveries struct {
 // again; so may two runs at the same time, of which one failure counts, and a
 // success in any case.
 func (d *Deliveries) AttemptDelivery(ctx context.Context, in workflows.DeliveryInput) (workflows.AttemptResult, error) {
+	loaded := time.Now()
 	row, err := d.load(ctx, in.DeliveryID)
 	if err != nil {
 		return workflows.AttemptResult{}, err
@@ -85,6 +88,7 @@ func (d *Deliveries) AttemptDelivery(ctx context.Context, in workflows.DeliveryI
 	if err != nil {
 		return workflows.AttemptResult{}, fmt.Errorf("deliver %s: %w", in.DeliveryID, err)
 	}
+	d.Metrics.attempt(result, time.Duration(row.EventAgeS*float64(time.Second))+time.Since(loaded), row.Attempts)
 	// What has happened is recorded, whatever became of the activity meanwhile.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
@@ -177,6 +181,7 @@ func (d *Deliveries) putOff(
 	if put == 0 {
 		return d.lookAgain(ctx, deliveryID)
 	}
+	d.Metrics.attemptPutOff()
 
 	return workflows.AttemptResult{NextIn: wait, Note: "the endpoint is busy with other deliveries"}, nil
 }

@@ -61,7 +61,10 @@ func (d *Deliveries) recordFailure(
 		return d.lookAgain(ctx, deliveryID)
 	}
 	d.announce(ctx, row.EndpointID, disabled)
-	result := workflows.AttemptResult{Done: final || disabled.done, Note: fmt.Sprintf("attempt %d failed: %s", made, r.Err)}
+	result := workflows.AttemptResult{
+		Done: final || disabled.done, Note: fmt.Sprintf("attempt %d failed: %s", made, r.Err),
+		Failed: true, WorkspaceID: row.WorkspaceID,
+	}
 	if !result.Done {
 		result.NextIn = nextIn
 	}
@@ -107,6 +110,7 @@ func (d *Deliveries) announce(ctx context.Context, endpointID string, dis disabl
 	if !dis.done {
 		return
 	}
+	d.Metrics.endpointDisabled()
 	d.log().WarnContext(ctx, "webhook endpoint disabled", "endpoint", endpointID, "gone", dis.gone)
 	if d.Starter == nil {
 		return

@@ -47,7 +47,6 @@ func (j settleJob) answer(err error) { j.done <- err }
 
 type settleMetrics struct {
 	batch               prometheus.Histogram
-	paid                prometheus.Counter
 	insufficientInbound prometheus.Counter
 }
 
@@ -60,16 +59,13 @@ func NewSettler(s *store.Store, alerts *Alerts, registry prometheus.Registerer) 
 				Name: "lntpay_settle_batch_size", Help: "Charges credited by one transaction.",
 				Buckets: prometheus.ExponentialBuckets(1, 2, 9),
 			}),
-			paid: prometheus.NewCounter(prometheus.CounterOpts{
-				Name: "lntpay_charges_paid_total", Help: "Charges that became paid.",
-			}),
 			insufficientInbound: prometheus.NewCounter(prometheus.CounterOpts{
 				Name: "lntpay_charges_insufficient_inbound_total",
 				Help: "Charges over more than the node could receive when they were created.",
 			}),
 		},
 	}
-	registry.MustRegister(settler.metrics.batch, settler.metrics.paid, settler.metrics.insufficientInbound)
+	registry.MustRegister(settler.metrics.batch, settler.metrics.insufficientInbound)
 
 	return settler
 }
@@ -196,7 +192,6 @@ func (s *Settler) commit(ctx context.Context, ids []string) error {
 		return fmt.Errorf("settle %d charges: %w", len(ids), err)
 	}
 	s.metrics.batch.Observe(float64(len(ids)))
-	s.metrics.paid.Add(float64(len(result.Paid)))
 	for _, paid := range result.Paid {
 		if payments.ChargeStatus(paid.Was).Closed() {
 			s.alerts.Raise(ctx, AlertPaidAfterClose, "a closed charge was paid: the node settled a canceled invoice",

@@ -214,57 +214,6 @@ func markRegressed(ctx context.Context, s *store.Store, alerts *Alerts, node db.
 	return nil
 }
 
-func (a *Nodes) count(ctx context.Context) error {
-	rows, err := a.Store.CountOpenCharges(ctx)
-	if err != nil {
-		return fmt.Errorf("count open charges: %w", err)
-	}
-	a.Metrics.openCharge.Reset()
-	for _, row := range rows {
-		a.Metrics.openCharge.WithLabelValues(row.Status).Set(float64(row.Charges))
-	}
-
-	return a.countWithdrawals(ctx)
-}
-
-func (a *Nodes) countWithdrawals(ctx context.Context) error {
-	rows, err := a.Store.CountOpenWithdrawals(ctx)
-	if err != nil {
-		return fmt.Errorf("count open withdrawals: %w", err)
-	}
-	strays, err := a.Store.OpenStrays(ctx, db.OpenStraysParams{Node: a.Node.Name(), MaxRows: sweepLimit})
-	if err != nil {
-		return fmt.Errorf("count stray payments: %w", err)
-	}
-	a.Metrics.openWithdrawal.Reset()
-	a.Metrics.oldestWithdrawal.Reset()
-	review := int64(0)
-	for _, row := range rows {
-		a.Metrics.openWithdrawal.WithLabelValues(row.Status).Set(float64(row.Withdrawals))
-		a.Metrics.oldestWithdrawal.WithLabelValues(row.Status).Set(row.OldestS)
-		review += row.UnderReview
-	}
-	a.Metrics.review.Set(float64(review))
-	a.Metrics.strays.Set(float64(len(strays)))
-
-	return a.countInFlight(ctx)
-}
-
-func (a *Nodes) countInFlight(ctx context.Context) error {
-	worst, err := a.Store.WorstInFlight(ctx, a.Node.Name())
-	if err != nil {
-		return fmt.Errorf("read the worst payment in flight: %w", err)
-	}
-	a.Metrics.mostAttempts.WithLabelValues(a.Node.Name()).Set(float64(worst.MostAttempts))
-	// Height 0 would look like an HTLC that is long overdue.
-	a.Metrics.soonestExpiry.Reset()
-	if worst.SoonestExpiryHeight > 0 {
-		a.Metrics.soonestExpiry.WithLabelValues(a.Node.Name()).Set(float64(worst.SoonestExpiryHeight))
-	}
-
-	return nil
-}
-
 // SweepNode compares the node's list of invoices with the receipts, from the
 // oldest charge that is not closed, and writes what is missing; and its list of
 // payments with the withdrawals. It beats beside

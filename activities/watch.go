@@ -52,20 +52,12 @@ type Nodes struct {
 
 // NodeMetrics tell how the watcher and the sweeper fare.
 type NodeMetrics struct {
-	receipts   prometheus.Counter
-	reconnects prometheus.Counter
-	streamUp   prometheus.Gauge
-	swept      *prometheus.CounterVec
-	openCharge *prometheus.GaugeVec
-	// openWithdrawal and oldestWithdrawal are by status; review counts those
-	// that wait for an operator.
-	openWithdrawal   *prometheus.GaugeVec
-	oldestWithdrawal *prometheus.GaugeVec
-	review           prometheus.Gauge
-	strays           prometheus.Gauge
-	// soonestExpiry and mostAttempts are of the payments in flight, by node.
-	soonestExpiry *prometheus.GaugeVec
-	mostAttempts  *prometheus.GaugeVec
+	receipts    prometheus.Counter
+	reconnects  prometheus.Counter
+	streamUp    prometheus.Gauge
+	lastSettled prometheus.Gauge
+	swept       *prometheus.CounterVec
+	counts      *counts
 }
 
 // NewNodeMetrics registers the metrics.
@@ -80,36 +72,20 @@ func NewNodeMetrics(registry prometheus.Registerer) *NodeMetrics {
 		streamUp: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "lntpay_node_stream_up", Help: "1 while this worker follows the node's settled invoices.",
 		}),
+		lastSettled: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "lntpay_node_stream_last_event_timestamp_seconds",
+			Help: "When this worker last read a settled invoice from the node's stream, by its clock; 0 before the first.",
+		}),
 		swept: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "lntpay_swept_total", Help: "Rows that the sweeper had to come back for, by kind; normally none.",
 		}, []string{"kind"}),
-		openCharge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "lntpay_charges_open", Help: "Charges that are not closed, by status.",
-		}, []string{"status"}),
-		openWithdrawal: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "lntpay_withdrawals_open", Help: "Withdrawals that are not over, by status.",
-		}, []string{"status"}),
-		oldestWithdrawal: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "lntpay_withdrawals_oldest_seconds",
-			Help: "Age of the oldest withdrawal that is not over, by status: since its first send, or since it was made.",
-		}, []string{"status"}),
-		review: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "lntpay_withdrawals_under_review", Help: "Withdrawals that wait for an operator.",
-		}),
-		strays: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "lntpay_stray_payments", Help: "Payments of the node that no live withdrawal explains and nobody has booked.",
-		}),
-		soonestExpiry: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "lntpay_withdrawals_soonest_htlc_expiry_height",
-			Help: "The lowest block height at which a payment in flight ends at the latest, by node; absent while no HTLC is known.",
-		}, []string{"node"}),
-		mostAttempts: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "lntpay_withdrawals_most_htlc_attempts",
-			Help: "HTLC attempts of the payment in flight that has most of them, by node.",
-		}, []string{"node"}),
+		counts: newCounts(),
 	}
-	registry.MustRegister(m.receipts, m.reconnects, m.streamUp, m.swept, m.openCharge,
-		m.openWithdrawal, m.oldestWithdrawal, m.review, m.strays, m.soonestExpiry, m.mostAttempts)
+	registry.MustRegister(m.receipts, m.reconnects, m.streamUp, m.lastSettled, m.swept, m.counts)
+	// Series that exist from the start show the first row as an increase.
+	for _, kind := range []string{"charge", "withdrawal", "resolution", "receipt", "delivery"} {
+		m.swept.WithLabelValues(kind)
+	}
 
 	return m
 }
@@ -227,6 +203,7 @@ func (a *Nodes) stream(ctx context.Context, nudges *nudges, status *atomic.Value
 			status.Store(fmt.Sprintf("following from settle index %d", node.SettleCursor))
 			close(opened)
 		}, func(invoice lightning.Invoice) error {
+			a.Metrics.lastSettled.SetToCurrentTime()
 			select {
 			case settled <- invoice:
 				return nil

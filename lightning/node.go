@@ -277,6 +277,8 @@ type Node interface {
 	ComingUp(ctx context.Context) (bool, error)
 	// Ready is nil when the node answers and is synced to its chain.
 	Ready(ctx context.Context) error
+	// Health reads how the node fares, for the metrics: one GetInfo.
+	Health(ctx context.Context) (Health, error)
 	// Close ends the connection.
 	Close()
 }

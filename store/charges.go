@@ -70,6 +70,9 @@ func (s *Store) SettleCharges(ctx context.Context, ids []string) (SettleResult, 
 
 		return nil
 	})
+	if err == nil {
+		s.Metrics.credited(result.Paid)
+	}
 
 	return result, err
 }
@@ -134,7 +137,11 @@ func (s *Store) EndCharge(ctx context.Context, end EndCharge) (charge payments.C
 		}})
 	})
 
-	return charge, ok && err == nil, err
+	if ok = ok && err == nil; ok {
+		s.Metrics.closed(end.Status)
+	}
+
+	return charge, ok, err
 }
 
 // EndCharge says how a charge ends without money.
@@ -213,6 +220,9 @@ func (s *Store) WriteReceipts(ctx context.Context, node string, streamOpenedAt t
 
 		return nil
 	})
+	if err == nil {
+		s.Metrics.recorded(fresh)
+	}
 
 	return fresh, err
 }

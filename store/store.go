@@ -21,6 +21,8 @@ type Store struct {
 	*db.Queries
 	Pool        *pgxpool.Pool
 	Environment payments.Environment
+	// Metrics may be nil.
+	Metrics *Metrics
 }
 
 // statementTimeout ends what a lost context would leave running.

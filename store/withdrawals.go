@@ -81,7 +81,9 @@ func (s *Store) PostWithdrawal(ctx context.Context, post PostWithdrawal) (row db
 
 		return s.tell(ctx, q, row)
 	})
-	ok = err == nil
+	if ok = err == nil; ok {
+		s.Metrics.ended(row)
+	}
 	if errors.Is(err, errSwapLost) {
 		err = nil
 	}
@@ -175,7 +177,9 @@ func (s *Store) VoidWithdrawal(ctx context.Context, void VoidWithdrawal) (row db
 
 		return s.tell(ctx, q, row)
 	})
-	ok = err == nil
+	if ok = err == nil; ok {
+		s.Metrics.ended(row)
+	}
 	if errors.Is(err, errSwapLost) {
 		err = nil
 	}
@@ -250,18 +254,20 @@ var ErrPayoutsFrozen = errors.New("store: payouts are frozen")
 // ErrChargeMoved when the charge did not, ErrPayoutsFrozen when a freeze did
 // not: to book is to send.
 func (s *Store) PayByBook(ctx context.Context, id, chargeID string, preimage [32]byte) (ok bool, err error) {
-	err = s.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+	var row db.Withdrawal
+	var paid db.Charge
+	err = s.InTx(ctx, func(tx pgx.Tx, q *db.Queries) (err error) {
 		if err := q.EnterPayoutGate(ctx); err != nil {
 			return fmt.Errorf("enter the payout gate: %w", err)
 		}
-		row, err := q.SucceedWithdrawal(ctx, db.SucceedWithdrawalParams{ID: id, Preimage: preimage[:]})
+		row, err = q.SucceedWithdrawal(ctx, db.SucceedWithdrawalParams{ID: id, Preimage: preimage[:]})
 		if err != nil {
 			return swap("book", id, err)
 		}
 		if err := notFrozen(ctx, q, row); err != nil {
 			return err
 		}
-		paid, err := q.PayChargeByBook(ctx, db.PayChargeByBookParams{ChargeID: chargeID, WithdrawalID: id})
+		paid, err = q.PayChargeByBook(ctx, db.PayChargeByBookParams{ChargeID: chargeID, WithdrawalID: id})
 		if errors.Is(err, pgx.ErrNoRows) {
 			return ErrChargeMoved
 		}
@@ -288,7 +294,10 @@ func (s *Store) PayByBook(ctx context.Context, id, chargeID string, preimage [32
 			WorkspaceID: paid.WorkspaceID, Type: payments.EventChargePaid, ResourceID: paid.ID, Object: s.Charge(paid),
 		}})
 	})
-	ok = err == nil
+	if ok = err == nil; ok {
+		s.Metrics.ended(row)
+		s.Metrics.booked(paid)
+	}
 	if errors.Is(err, errSwapLost) {
 		err = nil
 	}

@@ -51,6 +51,7 @@ type Worker struct {
 	temporal client.Client
 	starter  *workflows.Starter
 	settler  *activities.Settler
+	health   *health
 	sender   *webhooks.Sender
 	workers  []sdkworker.Worker
 	// fatal takes the first error after which the SDK polls no more.
@@ -101,7 +102,16 @@ func New(ctx context.Context, name payments.Environment, env config.Environment,
 
 		return nil, err
 	}
-	if w.temporal, err = workflows.Dial(env.Temporal.Address, env.Temporal.Namespace, log); err != nil {
+	registry = prometheus.WrapRegistererWith(prometheus.Labels{"environment": string(name)}, registry)
+	// The API's part of the same process has a client and a pool of its own.
+	own := prometheus.WrapRegistererWith(prometheus.Labels{"part": "worker"}, registry)
+	metrics, err := workflows.WithMetrics(own)
+	if err != nil {
+		w.Close()
+
+		return nil, err
+	}
+	if w.temporal, err = workflows.Dial(env.Temporal.Address, env.Temporal.Namespace, log, metrics); err != nil {
 		w.Close()
 
 		return nil, err
@@ -116,7 +126,6 @@ func New(ctx context.Context, name payments.Environment, env config.Environment,
 	for _, option := range options {
 		option(w)
 	}
-	registry = prometheus.WrapRegistererWith(prometheus.Labels{"environment": string(name)}, registry)
 	w.register(keys, sealer, hooks, env.Payouts, name == payments.Production, registry)
 
 	return w, nil
@@ -126,6 +135,9 @@ func New(ctx context.Context, name payments.Environment, env config.Environment,
 func (w *Worker) register(keys *lightning.KeyRing, sealer *webhooks.Sealer, hooks config.Webhooks,
 	payouts config.Payouts, production bool, registry prometheus.Registerer,
 ) {
+	prometheus.WrapRegistererWith(prometheus.Labels{"part": "worker"}, registry).MustRegister(w.Store.PoolCollector())
+	w.Store.Metrics = store.NewMetrics(registry)
+	w.health = newHealth(registry, w.Node.Name())
 	alerts := activities.NewAlerts(w.log, registry)
 	w.settler = activities.NewSettler(w.Store, alerts, registry)
 	charges := &activities.Charges{Store: w.Store, Node: w.Node, Keys: keys, Settle: w.settler, Alerts: alerts}
@@ -134,7 +146,10 @@ func (w *Worker) register(keys *lightning.KeyRing, sealer *webhooks.Sealer, hook
 		Metrics: activities.NewNodeMetrics(registry),
 	}
 	w.sender = webhooks.NewSender(webhooks.Policy{AllowPrivate: hooks.AllowPrivate, Production: production}, webhooks.Options{})
-	deliveries := &activities.Deliveries{Store: w.Store, Sender: w.sender, Sealer: sealer, Starter: w.starter, Log: w.log}
+	deliveries := &activities.Deliveries{
+		Store: w.Store, Sender: w.sender, Sealer: sealer, Starter: w.starter, Log: w.log,
+		Metrics: activities.NewDeliveryMetrics(registry),
+	}
 	withdrawals := &activities.Withdrawals{
 		Store: w.Store, Node: w.Node, Policy: activities.PayoutPolicy(payouts), Charges: charges, Alerts: alerts, Log: w.log,
 	}
@@ -232,6 +247,17 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer func() {
 		stopSettler()
 		_ = settler.Wait()
+	}()
+	healthCtx, stopHealth := context.WithCancel(ctx)
+	var health errgroup.Group
+	health.Go(func() error {
+		w.watchHealth(healthCtx)
+
+		return nil
+	})
+	defer func() {
+		stopHealth()
+		_ = health.Wait()
 	}()
 	for i, one := range w.workers {
 		if err := one.Start(); err != nil {

@@ -79,7 +79,7 @@ func (r *chargeRun) register(ctx workflow.Context) error {
 }
 
 // marks implements driver.
-func (r *chargeRun) marks() (status, paymentHash string) {
+func (r *chargeRun) marks(workflow.Context) (status, paymentHash string) {
 	if r.state == nil {
 		return "", ""
 	}

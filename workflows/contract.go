@@ -276,6 +276,10 @@ type AttemptResult struct {
 	NextIn time.Duration
 	// Note tells operators how it went.
 	Note string `json:",omitempty"`
+	// Failed says that an attempt was made and failed; WorkspaceID, set with it,
+	// is for the search attribute.
+	Failed      bool   `json:",omitempty"`
+	WorkspaceID string `json:",omitempty"`
 }
 
 // NodeInput names the node that a workflow or activity is about.

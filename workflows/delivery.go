@@ -65,6 +65,8 @@ type deliveryRun struct {
 	pause time.Duration
 	// now says that a retry came: the next attempt does not wait until it is due.
 	now bool
+	// marked says that the search attributes call the delivery failing.
+	marked bool
 }
 
 func (r *deliveryRun) describe() (DeliveryDescription, error) { return r.DeliveryDescription, nil }
@@ -123,7 +125,7 @@ func (r *deliveryRun) attempt(ctx workflow.Context, id string) (wait time.Durati
 	case err == nil:
 		r.LastAttempt, r.pause = result.Note, minDeliveryPause
 
-		return max(result.NextIn, minNextIn), result.Done, nil
+		return max(result.NextIn, minNextIn), result.Done, r.mark(ctx, result)
 	case temporal.IsCanceledError(err), isErrType(err, ErrTypeRowMissing):
 		return 0, false, err
 	}
@@ -134,6 +136,19 @@ func (r *deliveryRun) attempt(ctx workflow.Context, id string) (wait time.Durati
 	r.pause = min(2*r.pause, maxDeliveryPause)
 
 	return wait, false, nil
+}
+
+// mark lets operators find a delivery that has failed again since it has a
+// workflow of its own, and whose it is. Once: an upsert costs an event and a
+// write of Temporal's visibility.
+func (r *deliveryRun) mark(ctx workflow.Context, result AttemptResult) error {
+	if !result.Failed || result.Done || r.marked || !marksTrouble(ctx, changeMarkFailing) {
+		return nil
+	}
+	r.marked = true
+
+	return workflow.UpsertTypedSearchAttributes(ctx,
+		AttrWorkspaceID.ValueSet(result.WorkspaceID), AttrPaymentStatus.ValueSet(failingStatus))
 }
 
 // attemptProblem names an error without repeating a text that others wrote.

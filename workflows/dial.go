@@ -21,15 +21,22 @@ const (
 	preparePause   = 500 * time.Millisecond
 )
 
+// DialOption adds to the options of a client.
+type DialOption func(*client.Options)
+
 // Dial makes a client of a namespace. It does not connect yet: a Temporal that
 // is away is met by each call's own deadline.
-func Dial(address, namespace string, logger *slog.Logger) (client.Client, error) {
-	c, err := client.NewLazyClient(client.Options{
+func Dial(address, namespace string, logger *slog.Logger, options ...DialOption) (client.Client, error) {
+	all := client.Options{
 		HostPort: address, Namespace: namespace,
 		// Loopback or the same site: compression would only cost time.
 		ConnectionOptions: client.ConnectionOptions{GrpcCompression: &client.GrpcCompressionNone{}},
 		Logger:            log.NewStructuredLogger(logger),
-	})
+	}
+	for _, option := range options {
+		option(&all)
+	}
+	c, err := client.NewLazyClient(all)
 	if err != nil {
 		return nil, fmt.Errorf("temporal %s: %w", address, err)
 	}

@@ -25,7 +25,7 @@ type rowRun struct {
 type driver interface {
 	// marks are the status and the payment hash for the search attributes; no
 	// status means that nothing is known yet.
-	marks() (status, paymentHash string)
+	marks(ctx workflow.Context) (status, paymentHash string)
 	// step takes one step; done means that a look found nothing to do.
 	step(ctx workflow.Context) (done bool, err error)
 	// again is the error that continues the run as a new one.
@@ -101,7 +101,7 @@ func (r *rowRun) loop(ctx workflow.Context, d driver) error {
 // mark keeps the search attributes true. It rides in a task that is written
 // anyway: an event, but no state transition.
 func (r *rowRun) mark(ctx workflow.Context, d driver) error {
-	status, hash := d.marks()
+	status, hash := d.marks(ctx)
 	if status == r.marked || status == "" {
 		return nil
 	}

@@ -74,12 +74,14 @@ func (r *withdrawalRun) register(ctx workflow.Context) error {
 }
 
 // marks implements driver.
-func (r *withdrawalRun) marks() (status, paymentHash string) {
+func (r *withdrawalRun) marks(ctx workflow.Context) (status, paymentHash string) {
 	switch {
 	case r.state == nil:
 		return "", ""
 	case r.state.Status == "":
 		return refusedStatus, ""
+	case r.state.Next == StepWait && marksTrouble(ctx, changeMarkReview):
+		return reviewStatus, r.state.PaymentHash
 	}
 
 	return string(r.state.Status), r.state.PaymentHash

@@ -240,6 +240,11 @@ func testHighestIndexes(t *testing.T, s Subject) {
 
 func testReceivable(t *testing.T, s Subject) {
 	require.NoError(t, s.Node.Ready(t.Context()))
+	health, err := s.Node.Health(t.Context())
+	require.NoError(t, err)
+	require.True(t, health.SyncedToChain)
+	require.Positive(t, health.BlockHeight)
+	require.Positive(t, health.ActiveChannels)
 	receivable, err := s.Node.ReceivableMsat(t.Context())
 	require.NoError(t, err)
 	require.Positive(t, receivable)

@@ -22,6 +22,7 @@ const (
 	HighestIndexes   Method = "HighestIndexes"
 	ReceivableMsat   Method = "ReceivableMsat"
 	Ready            Method = "Ready"
+	Health           Method = "Health"
 
 	SendPayment       Method = "SendPayment"
 	TrackPayment      Method = "TrackPayment"

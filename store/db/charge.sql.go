@@ -88,37 +88,6 @@ func (q *Queries) CloseCharge(ctx context.Context, arg CloseChargeParams) (Charg
 	return i, err
 }
 
-const countOpenCharges = `-- name: CountOpenCharges :many
-SELECT status, count(*) AS charges, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest_s
-FROM charge WHERE status IN ('creating', 'pending') GROUP BY status
-`
-
-type CountOpenChargesRow struct {
-	Status  string
-	Charges int64
-	OldestS float64
-}
-
-func (q *Queries) CountOpenCharges(ctx context.Context) ([]CountOpenChargesRow, error) {
-	rows, err := q.db.Query(ctx, countOpenCharges)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []CountOpenChargesRow
-	for rows.Next() {
-		var i CountOpenChargesRow
-		if err := rows.Scan(&i.Status, &i.Charges, &i.OldestS); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const finishOpening = `-- name: FinishOpening :one
 WITH answered AS (
     UPDATE claim SET answer_status = $6, answer = $7, answered_at = now()
@@ -374,7 +343,7 @@ func (q *Queries) OldestOpenAddIndex(ctx context.Context, node string) (int64, e
 
 const payCharges = `-- name: PayCharges :many
 WITH due AS (
-    SELECT c.id, c.status AS was, r.amt_paid_msat, r.settled_at
+    SELECT c.id, c.status AS was, r.amt_paid_msat, r.settled_at, r.recorded_at
     FROM charge c JOIN receipt r ON r.node = c.node AND r.payment_hash = c.payment_hash
     WHERE c.id = ANY($1::text[]) AND c.status <> 'paid' AND c.bolt11 IS NOT NULL
         AND r.state = 'uncredited'
@@ -384,12 +353,16 @@ UPDATE charge c SET status = 'paid', amount_paid_msat = due.amt_paid_msat,
     -- The node's clock has whole seconds and may be behind.
     paid_at = greatest(due.settled_at, c.created_at), closed_at = now(), next_check_at = NULL
 FROM due WHERE c.id = due.id AND c.status <> 'paid'
-RETURNING c.id, c.workspace_id, c.node, c.key_id, c.payment_hash, c.status, c.amount_msat, c.amount_paid_msat, c.description, c.metadata, c.external_id, c.expires_in_s, c.bolt11, c.add_index, c.warnings, c.settling_by, c.created_at, c.expires_at, c.paid_at, c.closed_at, c.next_check_at, c.l402_resource, c.l402_revoked_at, due.was
+RETURNING c.id, c.workspace_id, c.node, c.key_id, c.payment_hash, c.status, c.amount_msat, c.amount_paid_msat, c.description, c.metadata, c.external_id, c.expires_in_s, c.bolt11, c.add_index, c.warnings, c.settling_by, c.created_at, c.expires_at, c.paid_at, c.closed_at, c.next_check_at, c.l402_resource, c.l402_revoked_at, due.was,
+    extract(epoch FROM clock_timestamp() - due.recorded_at)::float8 AS recorded_s_ago,
+    extract(epoch FROM clock_timestamp() - due.settled_at)::float8 AS settled_s_ago
 `
 
 type PayChargesRow struct {
-	Charge Charge
-	Was    string
+	Charge       Charge
+	Was          string
+	RecordedSAgo float64
+	SettledSAgo  float64
 }
 
 // PayCharges is the compare-and-swap to paid, from any status but paid: money
@@ -428,6 +401,8 @@ func (q *Queries) PayCharges(ctx context.Context, ids []string) ([]PayChargesRow
 			&i.Charge.L402Resource,
 			&i.Charge.L402RevokedAt,
 			&i.Was,
+			&i.RecordedSAgo,
+			&i.SettledSAgo,
 		); err != nil {
 			return nil, err
 		}

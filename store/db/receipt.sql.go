@@ -179,10 +179,10 @@ WITH input AS (
     FROM input i LEFT JOIN charge c ON c.payment_hash = i.payment_hash AND c.node = $5::text
     ORDER BY i.payment_hash
     ON CONFLICT DO NOTHING
-    RETURNING payment_hash, amt_paid_msat, charge_id
+    RETURNING payment_hash, amt_paid_msat, charge_id, extract(epoch FROM clock_timestamp() - settled_at)::float8 AS settled_s_ago
 )
 SELECT w.payment_hash, w.amt_paid_msat, coalesce(c.id, '')::text AS charge_id,
-    coalesce(c.workspace_id, '')::text AS workspace_id, coalesce(c.amount_msat, 0)::bigint AS amount_msat
+    coalesce(c.workspace_id, '')::text AS workspace_id, coalesce(c.amount_msat, 0)::bigint AS amount_msat, w.settled_s_ago
 FROM written w LEFT JOIN charge c ON c.id = w.charge_id
 `
 
@@ -200,6 +200,7 @@ type WriteReceiptsRow struct {
 	ChargeID    string
 	WorkspaceID string
 	AmountMsat  int64
+	SettledSAgo float64
 }
 
 // WriteReceipts records what the node settled; again is harmless. A receipt
@@ -225,6 +226,7 @@ func (q *Queries) WriteReceipts(ctx context.Context, arg WriteReceiptsParams) ([
 			&i.ChargeID,
 			&i.WorkspaceID,
 			&i.AmountMsat,
+			&i.SettledSAgo,
 		); err != nil {
 			return nil, err
 		}

@@ -122,44 +122,6 @@ func (q *Queries) CloseResolution(ctx context.Context, arg CloseResolutionParams
 	return result.RowsAffected(), nil
 }
 
-const countOpenWithdrawals = `-- name: CountOpenWithdrawals :many
-SELECT status, count(*) AS withdrawals, count(review_reason) AS under_review,
-    coalesce(extract(epoch FROM now() - min(coalesce(sent_at, created_at))), 0)::float8 AS oldest_s
-FROM withdrawal WHERE status IN ('held', 'sending', 'following') GROUP BY status
-`
-
-type CountOpenWithdrawalsRow struct {
-	Status      string
-	Withdrawals int64
-	UnderReview int64
-	OldestS     float64
-}
-
-func (q *Queries) CountOpenWithdrawals(ctx context.Context) ([]CountOpenWithdrawalsRow, error) {
-	rows, err := q.db.Query(ctx, countOpenWithdrawals)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []CountOpenWithdrawalsRow
-	for rows.Next() {
-		var i CountOpenWithdrawalsRow
-		if err := rows.Scan(
-			&i.Status,
-			&i.Withdrawals,
-			&i.UnderReview,
-			&i.OldestS,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const endReview = `-- name: EndReview :execrows
 UPDATE withdrawal w SET review_reason = NULL, next_check_at = now() + interval '60 seconds'
 WHERE w.id = $1 AND w.review_reason IS NOT NULL

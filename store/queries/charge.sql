@@ -74,7 +74,7 @@ WHERE id = @id AND bolt11 IS NULL;
 -- wins. was tells which wins are remarkable.
 -- name: PayCharges :many
 WITH due AS (
-    SELECT c.id, c.status AS was, r.amt_paid_msat, r.settled_at
+    SELECT c.id, c.status AS was, r.amt_paid_msat, r.settled_at, r.recorded_at
     FROM charge c JOIN receipt r ON r.node = c.node AND r.payment_hash = c.payment_hash
     WHERE c.id = ANY(@ids::text[]) AND c.status <> 'paid' AND c.bolt11 IS NOT NULL
         AND r.state = 'uncredited'
@@ -84,7 +84,9 @@ UPDATE charge c SET status = 'paid', amount_paid_msat = due.amt_paid_msat,
     -- The node's clock has whole seconds and may be behind.
     paid_at = greatest(due.settled_at, c.created_at), closed_at = now(), next_check_at = NULL
 FROM due WHERE c.id = due.id AND c.status <> 'paid'
-RETURNING sqlc.embed(c), due.was;
+RETURNING sqlc.embed(c), due.was,
+    extract(epoch FROM clock_timestamp() - due.recorded_at)::float8 AS recorded_s_ago,
+    extract(epoch FROM clock_timestamp() - due.settled_at)::float8 AS settled_s_ago;
 
 -- CloseCharge ends a pending charge whose invoice the node has canceled. Only
 -- one that is not being settled by a book transfer, and expired only once its
@@ -111,10 +113,6 @@ RETURNING id, workspace_id, amount_msat;
 -- name: OldestOpenAddIndex :one
 SELECT coalesce(min(add_index), 0)::bigint AS add_index FROM charge
 WHERE node = @node AND status IN ('creating', 'pending') AND add_index IS NOT NULL;
-
--- name: CountOpenCharges :many
-SELECT status, count(*) AS charges, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest_s
-FROM charge WHERE status IN ('creating', 'pending') GROUP BY status;
 
 -- name: ClaimExists :one
 SELECT EXISTS (SELECT FROM claim WHERE resource_id = @resource_id);

@@ -12,10 +12,10 @@ WITH input AS (
     FROM input i LEFT JOIN charge c ON c.payment_hash = i.payment_hash AND c.node = @node::text
     ORDER BY i.payment_hash
     ON CONFLICT DO NOTHING
-    RETURNING payment_hash, amt_paid_msat, charge_id
+    RETURNING payment_hash, amt_paid_msat, charge_id, extract(epoch FROM clock_timestamp() - settled_at)::float8 AS settled_s_ago
 )
 SELECT w.payment_hash, w.amt_paid_msat, coalesce(c.id, '')::text AS charge_id,
-    coalesce(c.workspace_id, '')::text AS workspace_id, coalesce(c.amount_msat, 0)::bigint AS amount_msat
+    coalesce(c.workspace_id, '')::text AS workspace_id, coalesce(c.amount_msat, 0)::bigint AS amount_msat, w.settled_s_ago
 FROM written w LEFT JOIN charge c ON c.id = w.charge_id;
 
 -- AdvanceSettleCursor moves the cursor to the highest index whose receipt is

@@ -260,11 +260,6 @@ SELECT DISTINCT ON (w.payment_hash) w.payment_hash, w.id, w.workspace_id FROM wi
 WHERE w.payment_hash = ANY(@payment_hashes::bytea[]) AND w.status = 'failed'
 ORDER BY w.payment_hash, w.id DESC;
 
--- name: CountOpenWithdrawals :many
-SELECT status, count(*) AS withdrawals, count(review_reason) AS under_review,
-    coalesce(extract(epoch FROM now() - min(coalesce(sent_at, created_at))), 0)::float8 AS oldest_s
-FROM withdrawal WHERE status IN ('held', 'sending', 'following') GROUP BY status;
-
 -- WorstInFlight is what an operator should know of the payments that a node was
 -- asked to make: which HTLC must end first, and how hard the node tries.
 -- name: WorstInFlight :one

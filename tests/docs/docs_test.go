@@ -19,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/lntpay/lntpay/activities"
 	"github.com/lntpay/lntpay/config"
 	"github.com/lntpay/lntpay/lightning"
 )
@@ -90,6 +91,8 @@ func alerts(t *testing.T) []string {
 func TestEveryAlertHasARunbook(t *testing.T) {
 	t.Parallel()
 	index := read(t, "docs/runbooks/README.md")
+	// Whoever adds a name adds it to the list that begins at 0 too.
+	require.ElementsMatch(t, alerts(t), activities.AlertNames())
 	for _, name := range alerts(t) {
 		require.Contains(t, index, "("+name+".md)")
 		require.Contains(t, read(t, "docs/runbooks/"+name+".md"), "`"+name+"`")

@@ -50,6 +50,10 @@ type Stack struct {
 	Temporal client.Client
 	Config   *config.Config
 	Log      *slog.Logger
+	// APIMetrics and WorkerMetrics are what their /metrics serve; a new worker
+	// begins a new registry.
+	APIMetrics    *prometheus.Registry
+	WorkerMetrics *prometheus.Registry
 
 	dir     string
 	cleanup []func()
@@ -78,7 +82,7 @@ func Open(ctx context.Context) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Stack{dir: dir, Log: newLog(dir)}
+	s := &Stack{dir: dir, Log: newLog(dir), APIMetrics: prometheus.NewRegistry()}
 	if err := s.start(ctx); err != nil {
 		s.Close()
 
@@ -191,7 +195,14 @@ func (s *Stack) configure(ctx context.Context) error {
 		return err
 	}
 	s.cleanup = append(s.cleanup, s.Store.Close)
-	s.Temporal, err = workflows.Dial(env.Temporal.Address, Namespace, s.Log)
+	// As serve.go registers them.
+	own := prometheus.WrapRegistererWith(prometheus.Labels{"environment": string(payments.Sandbox), "part": "api"}, s.APIMetrics)
+	own.MustRegister(s.Store.PoolCollector())
+	metrics, err := workflows.WithMetrics(own)
+	if err != nil {
+		return err
+	}
+	s.Temporal, err = workflows.Dial(env.Temporal.Address, Namespace, s.Log, metrics)
 	if err == nil {
 		s.cleanup = append(s.cleanup, s.Temporal.Close)
 	}
@@ -204,11 +215,13 @@ func (s *Stack) StartWorker(ctx context.Context) error {
 	if s.worker != nil {
 		return nil
 	}
-	w, err := worker.New(ctx, payments.Sandbox, s.Config.Sandbox, s.Config.Webhooks, prometheus.NewRegistry(), s.Log, s.hook)
+	registry := prometheus.NewRegistry()
+	w, err := worker.New(ctx, payments.Sandbox, s.Config.Sandbox, s.Config.Webhooks, registry, s.Log, s.hook)
 	if err != nil {
 		return err
 	}
 	runCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.WorkerMetrics = registry
 	s.worker = &running{cancel: cancel, group: &errgroup.Group{}}
 	s.worker.group.Go(func() error {
 		defer w.Close()
@@ -249,7 +262,7 @@ func (s *Stack) startAPI(ctx context.Context) error {
 	}
 	starter := &workflows.Starter{Client: s.Temporal, Environment: payments.Sandbox}
 	server, err := api.New(api.Options{
-		Config: s.Config.API, Log: s.Log,
+		Config: s.Config.API, Registry: s.APIMetrics, Log: s.Log,
 		Environments: map[payments.Environment]api.Environment{payments.Sandbox: {
 			Store: s.Store, Sealer: sealer, WebhookPolicy: webhooks.Policy{AllowPrivate: true},
 			Charges: starter, Withdrawals: starter, Deliveries: starter, Sandbox: starter, Payouts: s.Config.Sandbox.Payouts,
