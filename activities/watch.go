@@ -66,6 +66,7 @@ type NodeMetrics struct {
 	// soonestExpiry and mostAttempts are of the payments in flight, by node.
 	soonestExpiry *prometheus.GaugeVec
 	mostAttempts  *prometheus.GaugeVec
+	reconcile     *reconcileMetrics
 }
 
 // NewNodeMetrics registers the metrics.
@@ -107,6 +108,7 @@ func NewNodeMetrics(registry prometheus.Registerer) *NodeMetrics {
 			Name: "lntpay_withdrawals_most_htlc_attempts",
 			Help: "HTLC attempts of the payment in flight that has most of them, by node.",
 		}, []string{"node"}),
+		reconcile: newReconcileMetrics(registry),
 	}
 	registry.MustRegister(m.receipts, m.reconnects, m.streamUp, m.swept, m.openCharge,
 		m.openWithdrawal, m.oldestWithdrawal, m.review, m.strays, m.soonestExpiry, m.mostAttempts)

@@ -113,6 +113,20 @@ type EventSequence struct {
 	Last        int64
 }
 
+type Finding struct {
+	ID          int64
+	Invariant   string
+	Kind        string
+	Subject     string
+	WorkspaceID *string
+	Node        string
+	Detail      json.RawMessage
+	FirstSeen   time.Time
+	LastSeen    time.Time
+	ResolvedAt  *time.Time
+	ActedAt     *time.Time
+}
+
 type Node struct {
 	Name                string
 	Pubkey              string
@@ -162,6 +176,16 @@ type Receipt struct {
 	ChargeID    *string
 	State       string
 	NextCheckAt *time.Time
+}
+
+type Reconciliation struct {
+	Node          string
+	InvoicesFrom  int64
+	PaymentsAfter int64
+	LastFullAt    *time.Time
+	LastSuccessAt *time.Time
+	ShortReadings int32
+	Report        json.RawMessage
 }
 
 type SandboxInvoice struct {
