@@ -38,6 +38,9 @@ var (
 	solvencyKinds = []string{"insolvent"}
 )
 
+// FindingKinds are all kinds that the node is compared for.
+func FindingKinds() []string { return slices.Concat(nodeKinds, solvencyKinds) }
+
 // comparison is one reading of a node's lists.
 type comparison struct {
 	*Nodes

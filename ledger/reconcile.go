@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/lntpay/lntpay/ledger/ledgerdb"
 	"github.com/lntpay/lntpay/payments"
@@ -49,6 +50,9 @@ var (
 	balanceKinds  = []string{"balance_negative", "balance_drift"}
 	totalKinds    = []string{"books_unbalanced", "internal_clearing_open"}
 )
+
+// FindingKinds are all kinds that the books are checked for.
+func FindingKinds() []string { return slices.Concat(transferKinds, balanceKinds, totalKinds) }
 
 // Check is what one check came to.
 type Check struct {

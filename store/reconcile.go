@@ -43,6 +43,11 @@ var (
 	eventKinds = []string{"lost_event", "event_gap", "wrong_event"}
 )
 
+// FindingKinds are all kinds that the books are checked for.
+func FindingKinds() []string {
+	return slices.Concat(ledger.FindingKinds(), chargeKinds, receiptKinds, withdrawalKinds, lockKinds, lossKinds, eventKinds)
+}
+
 // BookReport is what the books of an environment say of themselves.
 type BookReport struct {
 	Checks []ledger.Check

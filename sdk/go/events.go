@@ -22,6 +22,8 @@ const (
 	EventChargeCanceled          EventType = "charge.canceled"
 	EventWithdrawalSucceeded     EventType = "withdrawal.succeeded"
 	EventWithdrawalFailed        EventType = "withdrawal.failed"
+	EventPayoutsFrozen           EventType = "payouts.frozen"
+	EventPayoutsThawed           EventType = "payouts.thawed"
 	EventWebhookTest             EventType = "webhook.test"
 	EventWebhookEndpointDisabled EventType = "webhook.endpoint_disabled"
 	AllEvents                    EventType = "*"

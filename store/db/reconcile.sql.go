@@ -771,6 +771,30 @@ func (q *Queries) MoveReconciliation(ctx context.Context, arg MoveReconciliation
 	return err
 }
 
+const nodeNames = `-- name: NodeNames :many
+SELECT name FROM node ORDER BY name
+`
+
+func (q *Queries) NodeNames(ctx context.Context) ([]string, error) {
+	rows, err := q.db.Query(ctx, nodeNames)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		items = append(items, name)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const now = `-- name: Now :one
 SELECT now()::timestamptz AS now
 `

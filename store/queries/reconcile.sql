@@ -314,3 +314,6 @@ SELECT ((SELECT coalesce(sum(available_msat + locked_msat), 0) FROM balance)
 
 -- name: Now :one
 SELECT now()::timestamptz AS now;
+
+-- name: NodeNames :many
+SELECT name FROM node ORDER BY name;
