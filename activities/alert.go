@@ -38,6 +38,7 @@ const (
 	AlertNoHTLCs            = "payment_without_htlcs"
 	AlertLatePayment        = "paid_after_void"
 	AlertPaymentUnexplained = "payment_unexplained"
+	AlertChainBroken        = "chain_broken"
 )
 
 // Raise reports an alert with attributes that name rows, never secrets.

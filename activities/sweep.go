@@ -58,6 +58,9 @@ func (a *Nodes) SweepRows(ctx context.Context) error {
 	if err := a.count(ctx); err != nil {
 		a.Log.WarnContext(ctx, "what is open is not counted", "error", err)
 	}
+	if err := a.seal(ctx); err != nil {
+		a.Log.WarnContext(ctx, "transfers are not sealed, will be repeated", "error", err)
+	}
 
 	return errors.Join(deliveriesErr, receiptsErr, chargesErr, withdrawalsErr)
 }

@@ -66,6 +66,8 @@ type NodeMetrics struct {
 	// soonestExpiry and mostAttempts are of the payments in flight, by node.
 	soonestExpiry *prometheus.GaugeVec
 	mostAttempts  *prometheus.GaugeVec
+	// unsealed counts the transfers that the hash chain does not hold yet.
+	unsealed prometheus.Gauge
 }
 
 // NewNodeMetrics registers the metrics.
@@ -107,9 +109,13 @@ func NewNodeMetrics(registry prometheus.Registerer) *NodeMetrics {
 			Name: "lntpay_withdrawals_most_htlc_attempts",
 			Help: "HTLC attempts of the payment in flight that has most of them, by node.",
 		}, []string{"node"}),
+		unsealed: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "lntpay_ledger_sealed_lag_transfers",
+			Help: "Transfers that no block of the hash chain holds yet, after a sweep has sealed.",
+		}),
 	}
 	registry.MustRegister(m.receipts, m.reconnects, m.streamUp, m.swept, m.openCharge,
-		m.openWithdrawal, m.oldestWithdrawal, m.review, m.strays, m.soonestExpiry, m.mostAttempts)
+		m.openWithdrawal, m.oldestWithdrawal, m.review, m.strays, m.soonestExpiry, m.mostAttempts, m.unsealed)
 
 	return m
 }

@@ -113,6 +113,26 @@ type EventSequence struct {
 	Last        int64
 }
 
+type LedgerBlock struct {
+	WorkspaceID   string
+	Number        int64
+	FirstSequence int64
+	LastSequence  int64
+	Previous      []byte
+	Hash          []byte
+	Head          int64
+	SealedAt      time.Time
+}
+
+type LedgerHead struct {
+	Number   int64
+	Blocks   int64
+	Actions  int64
+	Previous []byte
+	Hash     []byte
+	SealedAt time.Time
+}
+
 type Node struct {
 	Name                string
 	Pubkey              string
@@ -136,6 +156,11 @@ type OperatorAction struct {
 	Reason    string
 	Detail    json.RawMessage
 	CreatedAt time.Time
+}
+
+type OperatorActionSeal struct {
+	ActionID int64
+	Head     int64
 }
 
 type PayoutFreeze struct {
@@ -162,6 +187,7 @@ type Receipt struct {
 	ChargeID    *string
 	State       string
 	NextCheckAt *time.Time
+	AssignedTo  *string
 }
 
 type SandboxInvoice struct {
