@@ -39,6 +39,7 @@ const (
 	AlertLatePayment        = "paid_after_void"
 	AlertPaymentUnexplained = "payment_unexplained"
 	AlertInvariantBroken    = "invariant_broken"
+	AlertChainBroken        = "chain_broken"
 )
 
 // Raise reports an alert with attributes that name rows, never secrets.

@@ -213,7 +213,9 @@ func (c *comparison) comparePage(ctx context.Context, page []lightning.Invoice) 
 		switch {
 		case invoice.State == lightning.InvoiceSettled:
 			c.settled.add(invoice.PaymentHash)
-			if row.AmtPaidMsat == nil && invoice.AmtPaidMsat > 0 && invoice.SettledAt.Before(c.until()) {
+			// What is paid already is not on its way any more.
+			late := invoice.SettledAt.Before(c.until()) || row.ChargeStatus != nil && *row.ChargeStatus == "paid"
+			if row.AmtPaidMsat == nil && invoice.AmtPaidMsat > 0 && late {
 				missing = append(missing, settlement(invoice))
 			}
 		case invoice.State != lightning.InvoiceCanceled && row.ChargeID != nil:

@@ -61,6 +61,9 @@ func (a *Nodes) SweepRows(ctx context.Context) error {
 	if err := a.countFindings(ctx); err != nil {
 		a.Log.WarnContext(ctx, "findings are not counted", "error", err)
 	}
+	if err := a.seal(ctx); err != nil {
+		a.Log.WarnContext(ctx, "transfers are not sealed, will be repeated", "error", err)
+	}
 
 	return errors.Join(deliveriesErr, receiptsErr, chargesErr, withdrawalsErr)
 }

@@ -67,6 +67,8 @@ type NodeMetrics struct {
 	soonestExpiry *prometheus.GaugeVec
 	mostAttempts  *prometheus.GaugeVec
 	reconcile     *reconcileMetrics
+	// unsealed counts the transfers that the hash chain does not hold yet.
+	unsealed prometheus.Gauge
 }
 
 // NewNodeMetrics registers the metrics.
@@ -109,9 +111,13 @@ func NewNodeMetrics(registry prometheus.Registerer) *NodeMetrics {
 			Help: "HTLC attempts of the payment in flight that has most of them, by node.",
 		}, []string{"node"}),
 		reconcile: newReconcileMetrics(registry),
+		unsealed: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "lntpay_ledger_sealed_lag_transfers",
+			Help: "Transfers that no block of the hash chain holds yet, after a sweep has sealed.",
+		}),
 	}
 	registry.MustRegister(m.receipts, m.reconnects, m.streamUp, m.swept, m.openCharge,
-		m.openWithdrawal, m.oldestWithdrawal, m.review, m.strays, m.soonestExpiry, m.mostAttempts)
+		m.openWithdrawal, m.oldestWithdrawal, m.review, m.strays, m.soonestExpiry, m.mostAttempts, m.unsealed)
 
 	return m
 }

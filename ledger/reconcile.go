@@ -44,15 +44,18 @@ func (t Totals) DriftMsat() payments.Msat {
 		t.RoutingFeeMsat + t.OperatorLossMsat + t.OtherMsat
 }
 
-// The kinds of findings of CheckTransfers, CheckBalances and CheckTotals.
+// The kinds of findings of each check.
 var (
 	transferKinds = []string{"transfer_gap", "transfer_altered", "transfer_unknown"}
 	balanceKinds  = []string{"balance_negative", "balance_drift"}
 	totalKinds    = []string{"books_unbalanced", "internal_clearing_open"}
+	chainKinds    = []string{"chain_broken"}
 )
 
 // FindingKinds are all kinds that the books are checked for.
-func FindingKinds() []string { return slices.Concat(transferKinds, balanceKinds, totalKinds) }
+func FindingKinds() []string {
+	return slices.Concat(transferKinds, balanceKinds, totalKinds, chainKinds)
+}
 
 // Check is what one check came to.
 type Check struct {
@@ -71,8 +74,8 @@ func NewCheck(findings []Finding, limit int32, kinds []string) Check {
 	return Check{Findings: findings, Kinds: kinds}
 }
 
-// Reconcile checks the books against themselves, I1, I2 and I6, and adds them
-// up. It is exact inside a REPEATABLE READ transaction. Each check tells at most
+// Reconcile checks the books against themselves, I1, I2, I6 and the hash chain, and
+// adds them up. It is exact inside a REPEATABLE READ transaction. Each check tells at most
 // limit findings.
 func Reconcile(ctx context.Context, db ledgerdb.DBTX, limit int32) ([]Check, Totals, error) {
 	q := ledgerdb.New(db)
@@ -105,9 +108,38 @@ func Reconcile(ctx context.Context, db ledgerdb.DBTX, limit int32) ([]Check, Tot
 		RoutingFeeMsat:        payments.Msat(row.RoutingFeeMsat), OperatorLossMsat: payments.Msat(row.OperatorLossMsat),
 		OtherMsat: payments.Msat(row.OtherMsat),
 	}
-	found, err = checkTotals(totals)
+	if found, err = checkTotals(totals); err != nil {
+		return nil, Totals{}, err
+	}
+	checks = append(checks, NewCheck(found, limit, totalKinds))
+	chain, err := checkChain(ctx, db)
 
-	return append(checks, NewCheck(found, limit, totalKinds)), totals, err
+	return append(checks, NewCheck(chain, limit, chainKinds)), totals, err
+}
+
+// checkChain asks whether the transfers are what was sealed. One finding for each
+// place.
+func checkChain(ctx context.Context, db ledgerdb.DBTX) ([]Finding, error) {
+	breaks, err := VerifyChain(ctx, db, "")
+	if err != nil {
+		return nil, fmt.Errorf("verify the chain: %w", err)
+	}
+	var found []Finding
+	for _, one := range breaks {
+		detail, err := json.Marshal(map[string]string{"what": one.What})
+		if err != nil {
+			return nil, fmt.Errorf("render a break of the chain: %w", err)
+		}
+		subject := fmt.Sprintf("%s/%d", one.WorkspaceID, one.Sequence)
+		if one.WorkspaceID == "" {
+			subject = "heads"
+		}
+		found = append(found, Finding{
+			Invariant: "chain", Kind: "chain_broken", Subject: subject, WorkspaceID: one.WorkspaceID, Detail: detail,
+		})
+	}
+
+	return found, nil
 }
 
 // checkTotals is I6.

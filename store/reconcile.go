@@ -39,7 +39,7 @@ var (
 		"withdrawal_amount", "wrong_fee",
 	}
 	lockKinds  = []string{"locked_drift"}
-	lossKinds  = []string{"loss_not_booked", "loss_unexplained"}
+	lossKinds  = []string{"loss_not_booked", "loss_unexplained", "assignment_not_booked", "assignment_unexplained"}
 	eventKinds = []string{"lost_event", "event_gap", "wrong_event"}
 )
 

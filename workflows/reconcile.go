@@ -71,6 +71,9 @@ type ReconcileReport struct {
 
 // String is the report in a line.
 func (r ReconcileReport) String() string {
+	if r.At.IsZero() {
+		return "none in this run yet"
+	}
 	line := fmt.Sprintf("%s: %d findings (%d new, %d resolved), %d healed, %d invoices and %d payments compared",
 		r.At.UTC().Format(time.RFC3339), r.Findings, r.New, r.Resolved, r.Healed, r.Invoices, r.Payments)
 	if r.NodeError != "" {

@@ -33,7 +33,7 @@ SELECT 'I2', 'transfer_unknown', m.id, m.workspace_id, jsonb_build_object('kind'
     'debit_account', m.debit_account, 'credit_account', m.credit_account, 'amount_msat', m.amount_msat)
 FROM moved m
 WHERE (m.kind, m.debit_account, m.credit_account) NOT IN (
-    ('charge_settled', 10, 1), ('charge_settled', 11, 1), ('withdrawal_lock', 1, 2), ('withdrawal_post', 2, 10),
+    ('charge_settled', 10, 1), ('charge_settled', 11, 1), ('suspense_assigned', 10, 1), ('withdrawal_lock', 1, 2), ('withdrawal_post', 2, 10),
     ('withdrawal_book', 2, 11), ('withdrawal_void', 2, 1), ('withdrawal_fee', 2, 12), ('withdrawal_release', 2, 1),
     ('operator_loss_fee', 14, 12), ('operator_loss_payment', 14, 10))
 LIMIT @max_rows;

@@ -58,6 +58,20 @@ func (e *Event) WebhookEndpoint() (*WebhookEndpoint, error) {
 	return object[WebhookEndpoint](e, "webhook_endpoint")
 }
 
+// Payouts is the freeze, or its end, of a payouts.… event.
+func (e *Event) Payouts() (*Payouts, error) { return object[Payouts](e, "payouts") }
+
+// Payouts is a freeze of withdrawals, or its end. Freezes of several scopes may
+// hold at once; withdrawals go on when none is left.
+type Payouts struct {
+	WorkspaceID string `json:"workspace_id"`
+	// Scope is workspace, node or all.
+	Scope  string `json:"scope"`
+	Frozen bool   `json:"frozen"`
+	// Reason is operator, or reconciliation: books and node do not agree.
+	Reason string `json:"reason"`
+}
+
 func object[T any](e *Event, kind string) (*T, error) {
 	var is struct {
 		Object string `json:"object"`

@@ -127,6 +127,26 @@ type Finding struct {
 	ActedAt     *time.Time
 }
 
+type LedgerBlock struct {
+	WorkspaceID   string
+	Number        int64
+	FirstSequence int64
+	LastSequence  int64
+	Previous      []byte
+	Hash          []byte
+	Head          int64
+	SealedAt      time.Time
+}
+
+type LedgerHead struct {
+	Number   int64
+	Blocks   int64
+	Actions  int64
+	Previous []byte
+	Hash     []byte
+	SealedAt time.Time
+}
+
 type Node struct {
 	Name                string
 	Pubkey              string
@@ -150,6 +170,11 @@ type OperatorAction struct {
 	Reason    string
 	Detail    json.RawMessage
 	CreatedAt time.Time
+}
+
+type OperatorActionSeal struct {
+	ActionID int64
+	Head     int64
 }
 
 type PayoutFreeze struct {
@@ -176,6 +201,7 @@ type Receipt struct {
 	ChargeID    *string
 	State       string
 	NextCheckAt *time.Time
+	AssignedTo  *string
 }
 
 type Reconciliation struct {

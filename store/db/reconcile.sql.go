@@ -262,6 +262,13 @@ FROM booked b WHERE b.transfer_msat IS DISTINCT FROM b.amount_msat + b.fee_msat
 UNION ALL
 SELECT 'I5', 'loss_unexplained', t.ref, t.workspace_id, jsonb_build_object('amount_msat', t.amount_msat, 'transfer', t.id)
 FROM transfer t WHERE t.kind = 'operator_loss_payment' AND NOT EXISTS (SELECT FROM booked b WHERE b.ref = t.ref)
+UNION ALL
+SELECT 'I4', CASE WHEN r.node IS NULL THEN 'assignment_unexplained' ELSE 'assignment_not_booked' END,
+    coalesce('receipt/' || r.node || '/' || encode(r.payment_hash, 'hex'), t.ref), coalesce(t.workspace_id, r.assigned_to, ''),
+    jsonb_build_object('amt_paid_msat', r.amt_paid_msat, 'assigned_to', r.assigned_to, 'transfer_msat', t.amount_msat, 'transfer', t.id)
+FROM (SELECT node, payment_hash, amt_paid_msat, settle_index, settled_at, recorded_at, charge_id, state, next_check_at, assigned_to FROM receipt WHERE state = 'assigned') r
+FULL JOIN (SELECT workspace_id, sequence, id, kind, ref, debit_account, credit_account, amount_msat, available_after_msat, locked_after_msat, created_at FROM transfer WHERE kind = 'suspense_assigned') t ON t.ref = 'receipt/' || r.node || '/' || encode(r.payment_hash, 'hex')
+WHERE r.node IS NULL OR t.ref IS NULL OR t.amount_msat <> r.amt_paid_msat OR t.workspace_id <> r.assigned_to
 LIMIT $1
 `
 
@@ -273,8 +280,9 @@ type CheckLossesRow struct {
 	Detail      json.RawMessage
 }
 
-// CheckLosses is I5 for what the operator lost: each booked payment is in the
-// books once, with amount and fee, and nothing else is. A ref names the payment
+// CheckLosses is for what operators booked. I5 for what was lost: each booked
+// payment is in the books once, with amount and fee, and nothing else is; I4 for
+// receipts that were assigned to a workspace. A ref names the payment
 // in one of three ways (store.LateEntry, store.BookStray).
 func (q *Queries) CheckLosses(ctx context.Context, maxRows int32) ([]CheckLossesRow, error) {
 	rows, err := q.db.Query(ctx, checkLosses, maxRows)
@@ -306,7 +314,7 @@ const checkReceipts = `-- name: CheckReceipts :many
 WITH judged AS (
     SELECT r.node || '/' || encode(r.payment_hash, 'hex') AS subject, c.workspace_id,
         CASE
-            WHEN r.state <> 'suspense' AND c.id IS NULL THEN 'orphan_receipt'
+            WHEN r.state IN ('uncredited', 'credited') AND c.id IS NULL THEN 'orphan_receipt'
             WHEN r.state = 'credited' AND c.status <> 'paid' THEN 'receipt_of_unpaid'
             WHEN r.state = 'suspense' AND c.status <> 'paid' THEN 'suspense_of_charge'
             WHEN r.state = 'uncredited' AND r.recorded_at < now() - interval '1 hour' THEN 'receipt_waits'

@@ -43,7 +43,7 @@ FROM judged j WHERE j.kind IS NOT NULL LIMIT @max_rows;
 WITH judged AS (
     SELECT r.node || '/' || encode(r.payment_hash, 'hex') AS subject, c.workspace_id,
         CASE
-            WHEN r.state <> 'suspense' AND c.id IS NULL THEN 'orphan_receipt'
+            WHEN r.state IN ('uncredited', 'credited') AND c.id IS NULL THEN 'orphan_receipt'
             WHEN r.state = 'credited' AND c.status <> 'paid' THEN 'receipt_of_unpaid'
             WHEN r.state = 'suspense' AND c.status <> 'paid' THEN 'suspense_of_charge'
             WHEN r.state = 'uncredited' AND r.recorded_at < now() - interval '1 hour' THEN 'receipt_waits'
@@ -114,8 +114,9 @@ FROM balance b FULL JOIN open o ON o.workspace_id = b.workspace_id
 WHERE coalesce(b.locked_msat, 0) <> coalesce(o.open_msat, 0)
 LIMIT @max_rows;
 
--- CheckLosses is I5 for what the operator lost: each booked payment is in the
--- books once, with amount and fee, and nothing else is. A ref names the payment
+-- CheckLosses is for what operators booked. I5 for what was lost: each booked
+-- payment is in the books once, with amount and fee, and nothing else is; I4 for
+-- receipts that were assigned to a workspace. A ref names the payment
 -- in one of three ways (store.LateEntry, store.BookStray).
 -- name: CheckLosses :many
 WITH booked AS (
@@ -138,6 +139,13 @@ FROM booked b WHERE b.transfer_msat IS DISTINCT FROM b.amount_msat + b.fee_msat
 UNION ALL
 SELECT 'I5', 'loss_unexplained', t.ref, t.workspace_id, jsonb_build_object('amount_msat', t.amount_msat, 'transfer', t.id)
 FROM transfer t WHERE t.kind = 'operator_loss_payment' AND NOT EXISTS (SELECT FROM booked b WHERE b.ref = t.ref)
+UNION ALL
+SELECT 'I4', CASE WHEN r.node IS NULL THEN 'assignment_unexplained' ELSE 'assignment_not_booked' END,
+    coalesce('receipt/' || r.node || '/' || encode(r.payment_hash, 'hex'), t.ref), coalesce(t.workspace_id, r.assigned_to, ''),
+    jsonb_build_object('amt_paid_msat', r.amt_paid_msat, 'assigned_to', r.assigned_to, 'transfer_msat', t.amount_msat, 'transfer', t.id)
+FROM (SELECT * FROM receipt WHERE state = 'assigned') r
+FULL JOIN (SELECT * FROM transfer WHERE kind = 'suspense_assigned') t ON t.ref = 'receipt/' || r.node || '/' || encode(r.payment_hash, 'hex')
+WHERE r.node IS NULL OR t.ref IS NULL OR t.amount_msat <> r.amt_paid_msat OR t.workspace_id <> r.assigned_to
 LIMIT @max_rows;
 
 -- CheckEvents: what has ended has its event, numbers have no gap, and no event
