@@ -23,6 +23,9 @@ const (
 	reconcileGrace = 2 * time.Minute
 	// overdueGrace is how long after its expiry a charge may be open.
 	overdueGrace = 10 * time.Minute
+	// nodePage is a page of the node's lists: of a full reading there are many, and
+	// an invoice of lnd's has about a kilobyte.
+	nodePage = 2000
 	// rowsPage is a page of our rows.
 	rowsPage = 5000
 	// maxNodeFindings bounds what one comparison tells.
@@ -179,7 +182,7 @@ func (c *comparison) invoices(ctx context.Context) error {
 		}
 	}
 	c.invoicesFrom = c.present.Add + 1
-	err := c.Node.ListInvoices(ctx, uint64(max(from, 1)), listPage, func(page []lightning.Invoice) error {
+	err := c.Node.ListInvoices(ctx, uint64(max(from, 1)), nodePage, func(page []lightning.Invoice) error {
 		c.done.Invoices += len(page)
 		c.status.Store(fmt.Sprintf("%d invoices compared, up to add index %d", c.done.Invoices, page[len(page)-1].AddIndex))
 

@@ -23,7 +23,7 @@ func (c *comparison) payments(ctx context.Context) error {
 	}
 	c.paymentsAfter = uint64(after)
 	contiguous := true
-	err := c.Node.ListPayments(ctx, uint64(after), listPage, func(page []lightning.Payment) error {
+	err := c.Node.ListPayments(ctx, uint64(after), nodePage, func(page []lightning.Payment) error {
 		c.done.Payments += len(page)
 		c.status.Store(fmt.Sprintf("%d payments compared, up to index %d", c.done.Payments, page[len(page)-1].Index))
 		final, err := c.comparePayments(ctx, page)
