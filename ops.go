@@ -32,9 +32,9 @@ func opsCommand(s *settings) *cobra.Command {
 			}
 			defer temporal.Close()
 
-			return fn(ctx, ops.Backend{
-				Store: db, Nudger: &workflows.Starter{Client: temporal, Environment: db.Environment},
-			})
+			starter := &workflows.Starter{Client: temporal, Environment: db.Environment}
+
+			return fn(ctx, ops.Backend{Store: db, Nudger: starter, Reconciler: starter, Deliverer: starter})
 		})
 	})
 }

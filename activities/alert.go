@@ -42,6 +42,8 @@ const (
 	AlertNoHTLCs            = "payment_without_htlcs"
 	AlertLatePayment        = "paid_after_void"
 	AlertPaymentUnexplained = "payment_unexplained"
+	AlertInvariantBroken    = "invariant_broken"
+	AlertChainBroken        = "chain_broken"
 )
 
 // AlertNames are all names of alerts.

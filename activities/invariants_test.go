@@ -63,4 +63,5 @@ func (w *world) sound(t *testing.T) {
 		require.Zero(t, w.number(t, query), what)
 	}
 	require.NoError(t, ledger.Verify(t.Context(), w.Store.Pool, w.workspace), "I2")
+	w.soundByReconciliation(t.Context(), t)
 }

@@ -58,6 +58,12 @@ func (a *Nodes) SweepRows(ctx context.Context) error {
 	if err := a.count(ctx); err != nil {
 		a.Log.WarnContext(ctx, "what is open is not counted", "error", err)
 	}
+	if err := a.countFindings(ctx); err != nil {
+		a.Log.WarnContext(ctx, "findings are not counted", "error", err)
+	}
+	if err := a.seal(ctx); err != nil {
+		a.Log.WarnContext(ctx, "transfers are not sealed, will be repeated", "error", err)
+	}
 
 	return errors.Join(deliveriesErr, receiptsErr, chargesErr, withdrawalsErr)
 }
@@ -222,14 +228,24 @@ func (a *Nodes) SweepNode(ctx context.Context, in workflows.NodeInput) error {
 	if err := a.serves(in); err != nil {
 		return err
 	}
+
+	return a.beating(ctx, "reading the list of invoices", func(ctx context.Context, _ *atomic.Value) error {
+		nudges := newNudges(a.Nudger, a.Log)
+		defer nudges.wait()
+
+		return errors.Join(a.sweepList(ctx, nudges), a.sweepPayments(ctx))
+	})
+}
+
+// beating runs work with a heartbeat beside it, which says what status holds, and
+// ends it when the worker stops.
+func (a *Nodes) beating(ctx context.Context, first string, work func(context.Context, *atomic.Value) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var status atomic.Value
-	status.Store("reading the list of invoices")
+	status.Store(first)
 	var beating sync.WaitGroup
 	beating.Go(func() { _ = a.heartbeat(ctx, cancel, &status) })
-	nudges := newNudges(a.Nudger, a.Log)
-	err := errors.Join(a.sweepList(ctx, nudges), a.sweepPayments(ctx))
-	nudges.wait()
+	err := work(ctx, &status)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause
 	}

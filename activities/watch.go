@@ -58,6 +58,9 @@ type NodeMetrics struct {
 	lastSettled prometheus.Gauge
 	swept       *prometheus.CounterVec
 	counts      *counts
+	reconcile   *reconcileMetrics
+	// unsealed counts the transfers that the hash chain does not hold yet.
+	unsealed prometheus.Gauge
 }
 
 // NewNodeMetrics registers the metrics.
@@ -79,9 +82,14 @@ func NewNodeMetrics(registry prometheus.Registerer) *NodeMetrics {
 		swept: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "lntpay_swept_total", Help: "Rows that the sweeper had to come back for, by kind; normally none.",
 		}, []string{"kind"}),
-		counts: newCounts(),
+		counts:    newCounts(),
+		reconcile: newReconcileMetrics(registry),
+		unsealed: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "lntpay_ledger_sealed_lag_transfers",
+			Help: "Transfers that no block of the hash chain holds yet, after a sweep has sealed.",
+		}),
 	}
-	registry.MustRegister(m.receipts, m.reconnects, m.streamUp, m.lastSettled, m.swept, m.counts)
+	registry.MustRegister(m.receipts, m.reconnects, m.streamUp, m.lastSettled, m.swept, m.counts, m.unsealed)
 	// Series that exist from the start show the first row as an increase.
 	for _, kind := range []string{"charge", "withdrawal", "resolution", "receipt", "delivery"} {
 		m.swept.WithLabelValues(kind)

@@ -69,6 +69,8 @@ type Environment struct {
 	Temporal            Temporal `koanf:"temporal"`
 	Node                Node     `koanf:"node"`
 	Payouts             Payouts  `koanf:"payouts"`
+	// Reconcile compares the books with themselves and with the node.
+	Reconcile Reconcile `koanf:"reconcile"`
 	// Payer is the sandbox's second node; production has none.
 	Payer Payer `koanf:"payer"`
 }
@@ -159,7 +161,7 @@ type Node struct {
 
 // Defaults are the values of what is not set.
 func Defaults() Config {
-	env := Environment{MaxConns: 20, Temporal: Temporal{RetentionHours: 72}, Payouts: DefaultPayouts()}
+	env := Environment{MaxConns: 20, Temporal: Temporal{RetentionHours: 72}, Payouts: DefaultPayouts(), Reconcile: DefaultReconcile()}
 
 	return Config{
 		Log: Log{Level: "info"},

@@ -175,6 +175,7 @@ func (c *Config) check() error {
 			fail("%s.max_conns: %d is below 2", name, env.MaxConns)
 		}
 		errs = append(errs, env.Payouts.check(string(name)+".payouts")...)
+		errs = append(errs, env.Reconcile.check(string(name)+".reconcile")...)
 	}
 	if c.Webhooks.AllowPrivate && c.Production.DatabaseURL != "" {
 		fail("webhooks.allow_private is for development: not with production configured")

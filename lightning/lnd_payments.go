@@ -31,6 +31,8 @@ func SpendPermissions() []string {
 		"/lnrpc.Lightning/QueryRoutes",
 		"/lnrpc.Lightning/ListChannels",
 		"/lnrpc.Lightning/PendingChannels",
+		"/lnrpc.Lightning/ChannelBalance",
+		"/lnrpc.Lightning/WalletBalance",
 	}
 }
 

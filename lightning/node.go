@@ -189,6 +189,30 @@ type RouteRequest struct {
 	CLTVLimit  uint32
 }
 
+// Balances is what a node has, by where it is. What commitment transactions cost
+// is in none of them.
+type Balances struct {
+	// LocalMsat is ours in open channels, the reserve included.
+	LocalMsat payments.Msat
+	// IncomingMsat is in HTLCs that are offered to us: an invoice is settled
+	// before its HTLC is, so they count as ours.
+	IncomingMsat payments.Msat
+	// OutgoingMsat is in HTLCs that we offered and nobody has taken yet.
+	OutgoingMsat payments.Msat
+	// OpeningMsat is ours in channels whose opening is not confirmed yet.
+	OpeningMsat payments.Msat
+	// ClosingMsat is ours in channels that are being closed.
+	ClosingMsat payments.Msat
+	// OnChainMsat is the wallet's, confirmed: what is not may be of a close, and
+	// is counted there.
+	OnChainMsat payments.Msat
+}
+
+// TotalMsat is all of it.
+func (b Balances) TotalMsat() payments.Msat {
+	return b.LocalMsat + b.IncomingMsat + b.OutgoingMsat + b.OpeningMsat + b.ClosingMsat + b.OnChainMsat
+}
+
 // Invoices is what is paid to a node.
 type Invoices interface {
 	// AddInvoice creates an invoice for a preimage that the caller chose, so
@@ -275,6 +299,9 @@ type Node interface {
 	// which is there in a moment. A node that has been steady for longer is not
 	// asked.
 	ComingUp(ctx context.Context) (bool, error)
+	// Balances reads what the node has. The parts are read one after another: a
+	// payment that ends in between may be in two of them or in none.
+	Balances(ctx context.Context) (Balances, error)
 	// Ready is nil when the node answers and is synced to its chain.
 	Ready(ctx context.Context) error
 	// Health reads how the node fares, for the metrics: one GetInfo.

@@ -21,10 +21,25 @@ type Nudger interface {
 	NudgeWithdrawal(ctx context.Context, ref workflows.WithdrawalRef) error
 }
 
+// Reconciler asks for a reconciliation: the Starter, or a fake.
+type Reconciler interface {
+	Reconcile(ctx context.Context, in workflows.ReconcileInput, wait bool) (workflows.ReconcileReport, error)
+}
+
+// Deliverer starts deliveries: the Starter, or a fake.
+type Deliverer interface {
+	Deliver(ctx context.Context, deliveryID string) error
+}
+
 // Backend is what the commands work on: one environment.
 type Backend struct {
 	Store  *store.Store
 	Nudger Nudger
+	// Reconciler is asked by `ops reconcile` only.
+	Reconciler Reconciler
+	// Deliverer starts the deliveries of a freeze or a thaw; without one the
+	// sweeper does.
+	Deliverer Deliverer
 }
 
 // Connect runs fn on the environment of that name; "" is the only one that is
@@ -63,10 +78,11 @@ const (
 
 // Command is `lntpay ops`.
 func Command(connect Connect) *cobra.Command {
-	cmd := &cobra.Command{Use: "ops", Short: "Look at stuck payments, freeze payouts, resolve what is under review"}
+	cmd := &cobra.Command{Use: "ops", Short: "Look at stuck payments, freeze payouts, resolve what is under review, reconcile"}
 	cmd.AddCommand(
 		freezeCommand(connect), thawCommand(connect), resolveCommand(connect), nudgeCommand(connect),
 		stuckCommand(connect), showCommand(connect), straysCommand(connect), strayCommand(connect), auditCommand(connect),
+		reconcileCommand(connect), findingsCommand(connect),
 	)
 
 	return cmd

@@ -78,6 +78,7 @@ func freezeCommand(connect Connect) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				b.deliverPayouts(ctx, scope)
 
 				return s.print(cmd, Freeze{Scope: scope, Frozen: true, FrozenAlready: before != nil}, func(w io.Writer) {
 					if before != nil {
@@ -182,6 +183,7 @@ func (b Backend) thaw(ctx context.Context, scope, node string, by store.Operator
 	if err != nil {
 		return Thawed{}, err
 	}
+	b.deliverPayouts(ctx, scope)
 	thawed := Thawed{Scope: scope, WasFrozen: ended.WasFrozen, WasRegressed: ended.Regressed}
 	if ended.Regressed && !noWait {
 		thawed.NodeThawed, err = until(ctx, thawWait, func(ctx context.Context) (bool, error) {
@@ -202,6 +204,26 @@ func (b Backend) thaw(ctx context.Context, scope, node string, by store.Operator
 	thawed.Still, err = b.freezes(ctx)
 
 	return thawed, err
+}
+
+// deliverPayouts starts the deliveries of a freeze or a thaw. What cannot be
+// started the sweeper starts, a minute or two later.
+func (b Backend) deliverPayouts(ctx context.Context, scope string) {
+	if b.Deliverer == nil {
+		return
+	}
+	ids, err := b.Store.PayoutDeliveries(ctx, scope)
+	if err != nil {
+		return
+	}
+	for _, id := range ids {
+		ctx, cancel := context.WithTimeout(ctx, nudgeTimeout)
+		err := b.Deliverer.Deliver(ctx, id)
+		cancel()
+		if err != nil {
+			return
+		}
+	}
 }
 
 // nudgeAll wakes the runs of withdrawals and counts those that heard it.

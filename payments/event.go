@@ -15,6 +15,8 @@ const (
 	EventChargeCanceled          EventType = "charge.canceled"
 	EventWithdrawalSucceeded     EventType = "withdrawal.succeeded"
 	EventWithdrawalFailed        EventType = "withdrawal.failed"
+	EventPayoutsFrozen           EventType = "payouts.frozen"
+	EventPayoutsThawed           EventType = "payouts.thawed"
 	EventWebhookTest             EventType = "webhook.test"
 	EventWebhookEndpointDisabled EventType = "webhook.endpoint_disabled"
 )
@@ -24,6 +26,7 @@ func EventTypes() []EventType {
 	return []EventType{
 		EventChargePaid, EventChargeExpired, EventChargeCanceled,
 		EventWithdrawalSucceeded, EventWithdrawalFailed,
+		EventPayoutsFrozen, EventPayoutsThawed,
 		EventWebhookTest, EventWebhookEndpointDisabled,
 	}
 }

@@ -95,7 +95,7 @@ func grant(ctx context.Context, conn *sql.DB, role string) error {
 		`GRANT USAGE ON SCHEMA public TO ` + quoted,
 		`GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO ` + quoted,
 		// A book that can be rewritten proves nothing.
-		`REVOKE UPDATE, DELETE, TRUNCATE ON transfer, operator_action FROM ` + quoted,
+		`REVOKE UPDATE, DELETE, TRUNCATE ON transfer, operator_action, ledger_block, ledger_head, operator_action_seal FROM ` + quoted,
 	} {
 		if _, err := conn.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("grant to %s: %w", role, err)

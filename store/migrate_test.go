@@ -54,7 +54,17 @@ func TestMigrateGrantsWhatTheRuntimeNeeds(t *testing.T) {
 
 		return err
 	}))
+	require.NoError(t, s.InTx(t.Context(), func(tx pgx.Tx, _ *db.Queries) error {
+		sealed, err := ledger.Seal(t.Context(), tx)
+		require.EqualValues(t, 1, sealed.Head)
+
+		return err
+	}))
+	breaks, err := ledger.VerifyChain(t.Context(), s.Pool, "")
+	require.NoError(t, err)
+	require.Empty(t, breaks)
 	for _, statement := range []string{
+		"UPDATE ledger_block SET head = 2", "DELETE FROM ledger_head", "TRUNCATE operator_action_seal", "UPDATE operator_action_seal SET head = 2",
 		"UPDATE transfer SET amount_msat = 2", "DELETE FROM transfer", "TRUNCATE transfer", "DELETE FROM claim",
 		"ALTER TABLE transfer DISABLE TRIGGER ALL", "DROP TABLE transfer",
 	} {

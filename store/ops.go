@@ -114,12 +114,23 @@ func missing(what string, err error) error {
 // followed and posted all the same. before is the freeze that was there already,
 // which stays as it was; nil if there was none.
 func (s *Store) FreezePayouts(ctx context.Context, scope string, by Operator) (before *db.PayoutFreeze, err error) {
+	return s.freezePayouts(ctx, scope, by, payments.FreezeByOperator, func(*db.Queries) error { return nil })
+}
+
+// freezePayouts runs also in the transaction of the freeze, which it does even
+// when the scope is frozen already.
+func (s *Store) freezePayouts(ctx context.Context, scope string, by Operator, reason payments.FreezeReason,
+	also func(q *db.Queries) error,
+) (before *db.PayoutFreeze, err error) {
 	err = s.audited(ctx, by, "freeze", scope, func(_ pgx.Tx, q *db.Queries) (map[string]any, error) {
 		if err := scopeExists(ctx, q, scope); err != nil {
 			return nil, err
 		}
 		if err := q.ClosePayoutGate(ctx); err != nil {
 			return nil, fmt.Errorf("close the payout gate, which a send or a hold keeps open: %w", err)
+		}
+		if err := also(q); err != nil {
+			return nil, err
 		}
 		row, err := q.LockFreeze(ctx, scope)
 		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
@@ -134,10 +145,39 @@ func (s *Store) FreezePayouts(ctx context.Context, scope string, by Operator) (b
 			return nil, fmt.Errorf("freeze %s: %w", scope, err)
 		}
 
-		return map[string]any{}, nil
+		return map[string]any{}, s.tellPayouts(ctx, q, scope, true, reason)
 	})
 
 	return before, err
+}
+
+// tellPayouts writes the event of a freeze or a thaw for each workspace that it
+// is about.
+func (s *Store) tellPayouts(ctx context.Context, q *db.Queries, scope string, frozen bool, reason payments.FreezeReason) error {
+	ids, public := []string{scope}, payments.ScopeWorkspace
+	if scope == FreezeAll || strings.HasPrefix(scope, nodeScope) {
+		public = payments.ScopeNode
+		if scope == FreezeAll {
+			public = payments.ScopeAll
+		}
+		var err error
+		if ids, err = q.AllWorkspaces(ctx); err != nil {
+			return fmt.Errorf("read the workspaces: %w", err)
+		}
+	}
+	kind := payments.EventPayoutsThawed
+	if frozen {
+		kind = payments.EventPayoutsFrozen
+	}
+	events := make([]NewEvent, len(ids))
+	for i, id := range ids {
+		events[i] = NewEvent{
+			WorkspaceID: id, Type: kind, ResourceID: id,
+			Object: payments.PayoutsState{WorkspaceID: id, Scope: public, Frozen: frozen, Reason: reason},
+		}
+	}
+
+	return s.WriteEvents(ctx, q, events)
 }
 
 // Thaw says what ThawPayouts ended.
@@ -161,6 +201,11 @@ func (s *Store) ThawPayouts(ctx context.Context, scope string, by Operator) (tha
 			return nil, fmt.Errorf("thaw %s: %w", scope, err)
 		}
 		thaw.WasFrozen = thawed > 0
+		if thaw.WasFrozen {
+			if err := s.tellPayouts(ctx, q, scope, false, payments.FreezeByOperator); err != nil {
+				return nil, err
+			}
+		}
 		if name, ok := strings.CutPrefix(scope, nodeScope); ok {
 			asked, err := q.RequestNodeThaw(ctx, name)
 			if err != nil {

@@ -126,14 +126,14 @@ func New(ctx context.Context, name payments.Environment, env config.Environment,
 	for _, option := range options {
 		option(w)
 	}
-	w.register(keys, sealer, hooks, env.Payouts, name == payments.Production, registry)
+	w.register(keys, sealer, hooks, env, name == payments.Production, registry)
 
 	return w, nil
 }
 
 // register builds the activities and hands them to the two workers.
 func (w *Worker) register(keys *lightning.KeyRing, sealer *webhooks.Sealer, hooks config.Webhooks,
-	payouts config.Payouts, production bool, registry prometheus.Registerer,
+	env config.Environment, production bool, registry prometheus.Registerer,
 ) {
 	prometheus.WrapRegistererWith(prometheus.Labels{"part": "worker"}, registry).MustRegister(w.Store.PoolCollector())
 	w.Store.Metrics = store.NewMetrics(registry)
@@ -151,11 +151,13 @@ func (w *Worker) register(keys *lightning.KeyRing, sealer *webhooks.Sealer, hook
 		Metrics: activities.NewDeliveryMetrics(registry),
 	}
 	withdrawals := &activities.Withdrawals{
-		Store: w.Store, Node: w.Node, Policy: activities.PayoutPolicy(payouts), Charges: charges, Alerts: alerts, Log: w.log,
+		Store: w.Store, Node: w.Node, Policy: activities.PayoutPolicy(env.Payouts), Charges: charges, Alerts: alerts, Log: w.log,
 	}
 	sandbox := &activities.Sandbox{Store: w.Store, Payer: w.Payer, Keys: keys, Log: w.log}
+	reconciliation := &activities.Reconciliation{Nodes: nodes, Policy: activities.ReconcilePolicy(env.Reconcile)}
 	main := sdkworker.New(w.temporal, workflows.TaskQueuePayments, w.options())
 	Register(main, charges, withdrawals, nodes, sandbox)
+	RegisterReconciliation(main, reconciliation)
 	hook := sdkworker.New(w.temporal, workflows.TaskQueueWebhooks, w.hookOptions())
 	hook.RegisterWorkflowWithOptions(workflows.Delivery, workflow.RegisterOptions{Name: workflows.NameDelivery})
 	hook.RegisterActivityWithOptions(deliveries.AttemptDelivery,
@@ -195,6 +197,17 @@ func Register(r Registry, charges *activities.Charges, withdrawals *activities.W
 		workflows.ActivityEstimateFee: withdrawals.EstimateFee,
 		workflows.ActivitySweepNode:   nodes.SweepNode, workflows.ActivitySweepRows: nodes.SweepRows,
 		workflows.ActivityDecideSandbox: sandbox.DecideSandbox, workflows.ActivityPaySandboxCharge: sandbox.PaySandboxCharge,
+	} {
+		r.RegisterActivityWithOptions(a, activity.RegisterOptions{Name: name})
+	}
+}
+
+// RegisterReconciliation registers what compares the books with the node.
+func RegisterReconciliation(r Registry, reconciliation *activities.Reconciliation) {
+	r.RegisterWorkflowWithOptions(workflows.Reconcile, workflow.RegisterOptions{Name: workflows.NameReconcile})
+	for name, a := range map[string]any{
+		workflows.ActivityReconcileNode: reconciliation.ReconcileNode, workflows.ActivityReconcileBooks: reconciliation.ReconcileBooks,
+		workflows.ActivityFinishReconcile: reconciliation.FinishReconcile,
 	} {
 		r.RegisterActivityWithOptions(a, activity.RegisterOptions{Name: name})
 	}
@@ -277,7 +290,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	return w.keepSingletons(ctx)
 }
 
-// keepSingletons starts the watcher and the sweeper, again if need be, until
+// keepSingletons starts watcher, sweeper and reconciliation, again if need be, until
 // ctx ends or the SDK gives up.
 func (w *Worker) keepSingletons(ctx context.Context) error {
 	pause := time.Duration(0)
@@ -292,7 +305,7 @@ func (w *Worker) keepSingletons(ctx context.Context) error {
 		pause = ensureEvery
 		callCtx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		if err := w.starter.EnsureSingletons(callCtx, w.Node.Name()); err != nil {
-			w.log.WarnContext(ctx, "watcher or sweeper not started, trying again", "error", err)
+			w.log.WarnContext(ctx, "watcher, sweeper or reconciliation not started, trying again", "error", err)
 			pause = time.Second
 		}
 		cancel()

@@ -24,15 +24,18 @@ const (
 	NameDelivery    = "Delivery"
 	NameNodeWatcher = "NodeWatcher"
 	NameSweeper     = "Sweeper"
+	NameReconcile   = "Reconcile"
 
 	UpdateOpen   = "open"
 	UpdateHold   = "hold"
 	UpdateCancel = "cancel"
 	UpdateDecide = "decide"
 	UpdateNudge  = "nudge"
-	SignalNudge  = "nudge"
-	SignalRetry  = "retry"
-	QueryState   = "state"
+	// UpdateReconcile asks for a reconciliation now.
+	UpdateReconcile = "reconcile"
+	SignalNudge     = "nudge"
+	SignalRetry     = "retry"
+	QueryState      = "state"
 )
 
 // Names of activities.
@@ -56,6 +59,9 @@ const (
 	ActivityWatchNode         = "WatchNode"
 	ActivitySweepNode         = "SweepNode"
 	ActivitySweepRows         = "SweepRows"
+	ActivityReconcileBooks    = "ReconcileBooks"
+	ActivityReconcileNode     = "ReconcileNode"
+	ActivityFinishReconcile   = "FinishReconcile"
 )
 
 // Types of application errors that workflows tell apart.
@@ -84,6 +90,7 @@ const (
 	deliveryIDPrefix   = "delivery/"
 	watcherIDPrefix    = "node-watcher/"
 	sweeperIDPrefix    = "sweeper/"
+	reconcileIDPrefix  = "reconcile/"
 )
 
 // ErrOutcomeUnknown says that nothing was decided in time: nothing is frozen,

@@ -72,7 +72,8 @@ func (s *Starter) Deliver(ctx context.Context, deliveryID string) error {
 	return nil
 }
 
-// EnsureSingletons starts the node's watcher and sweeper unless they run.
+// EnsureSingletons starts the node's watcher, sweeper and reconciliation unless
+// they run.
 func (s *Starter) EnsureSingletons(ctx context.Context, node string) error {
 	for id, name := range map[string]string{
 		watcherIDPrefix + node: NameNodeWatcher, sweeperIDPrefix + node: NameSweeper,
@@ -82,8 +83,36 @@ func (s *Starter) EnsureSingletons(ctx context.Context, node string) error {
 			return fmt.Errorf("start %s: %w", id, err)
 		}
 	}
+	// The first of a life of this workflow is full: who knows what was before.
+	options := s.options(reconcileIDPrefix+node, NameReconcile+" of "+node)
+	if _, err := s.Client.ExecuteWorkflow(ctx, options, NameReconcile, ReconcileInput{Node: node, Full: true}); err != nil {
+		return fmt.Errorf("start %s: %w", options.ID, err)
+	}
 
 	return nil
+}
+
+// Reconcile asks for a reconciliation with a node now, and waits for its report
+// until ctx ends; with wait false only until the question has arrived.
+func (s *Starter) Reconcile(ctx context.Context, in ReconcileInput, wait bool) (report ReconcileReport, err error) {
+	stage := client.WorkflowUpdateStageAccepted
+	if wait {
+		stage = client.WorkflowUpdateStageCompleted
+	}
+	handle, err := s.Client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+		WorkflowID: reconcileIDPrefix + in.Node, UpdateName: UpdateReconcile, Args: []any{in}, WaitForStage: stage,
+	})
+	if err != nil {
+		return report, fmt.Errorf("ask for a reconciliation with %s: %w", in.Node, err)
+	}
+	if !wait {
+		return report, nil
+	}
+	if err := handle.Get(ctx, &report); err != nil {
+		return report, fmt.Errorf("wait for the reconciliation with %s: %w", in.Node, err)
+	}
+
+	return report, nil
 }
 
 func (s *Starter) chargeOptions(ref ChargeRef) client.StartWorkflowOptions {

@@ -8,6 +8,26 @@ import (
 	"time"
 )
 
+type LedgerBlock struct {
+	WorkspaceID   string
+	Number        int64
+	FirstSequence int64
+	LastSequence  int64
+	Previous      []byte
+	Hash          []byte
+	Head          int64
+	SealedAt      time.Time
+}
+
+type LedgerHead struct {
+	Number   int64
+	Blocks   int64
+	Actions  int64
+	Previous []byte
+	Hash     []byte
+	SealedAt time.Time
+}
+
 type Transfer struct {
 	WorkspaceID        string
 	Sequence           int64

@@ -53,6 +53,7 @@ func Conformance(t *testing.T, subject Subject) {
 		"list pages":           testList,
 		"highest indexes":      testHighestIndexes,
 		"receivable and ready": testReceivable,
+		"balances":             testBalances,
 		"stream: live":         testLive,
 		"stream: cursor 0":     testCursorZero,
 		"stream: backlog":      testBacklog,
@@ -236,6 +237,18 @@ func testHighestIndexes(t *testing.T, s Subject) {
 	require.NoError(t, err)
 	highest.Payment = 0
 	require.Equal(t, lightning.Indexes{Add: last.AddIndex, Settle: paid.SettleIndex}, highest)
+}
+
+// testBalances checks that the node has something in its channels and that
+// nothing is below zero.
+func testBalances(t *testing.T, s Subject) {
+	has, err := s.Node.Balances(t.Context())
+	require.NoError(t, err)
+	require.Positive(t, has.LocalMsat)
+	for _, part := range []payments.Msat{has.IncomingMsat, has.OutgoingMsat, has.OpeningMsat, has.ClosingMsat, has.OnChainMsat} {
+		require.GreaterOrEqual(t, part, payments.Msat(0))
+	}
+	require.GreaterOrEqual(t, has.TotalMsat(), has.LocalMsat)
 }
 
 func testReceivable(t *testing.T, s Subject) {

@@ -21,6 +21,7 @@ const (
 	ListInvoices     Method = "ListInvoices"
 	HighestIndexes   Method = "HighestIndexes"
 	ReceivableMsat   Method = "ReceivableMsat"
+	Balances         Method = "Balances"
 	Ready            Method = "Ready"
 	Health           Method = "Health"
 

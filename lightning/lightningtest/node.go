@@ -41,6 +41,7 @@ type Node struct {
 	// the gaps.
 	entries     []uint64
 	receivable  payments.Msat
+	balances    lightning.Balances
 	notReady    error
 	unavailable bool
 	faults      map[Method][]Fault
@@ -80,6 +81,7 @@ func New(name string) *Node {
 
 	return &Node{
 		name: name, key: key, now: time.Now, receivable: DefaultReceivable,
+		balances: lightning.Balances{LocalMsat: DefaultReceivable},
 		invoices: map[lightning.Hash]lightning.Invoice{},
 		faults:   map[Method][]Fault{}, calls: map[Method]int{},
 		streams: map[*stream]struct{}{},
@@ -231,6 +233,21 @@ func (n *Node) ReceivableMsat(ctx context.Context) (amount payments.Msat, err er
 	}
 
 	return amount, nil
+}
+
+// Balances implements lightning.Node: what SetBalances says. Payments do not move
+// it.
+func (n *Node) Balances(ctx context.Context) (has lightning.Balances, err error) {
+	err = n.do(ctx, Balances, func() error {
+		has = n.balances
+
+		return nil
+	})
+	if err != nil {
+		return lightning.Balances{}, err
+	}
+
+	return has, nil
 }
 
 // Ready implements lightning.Node.

@@ -22,6 +22,8 @@ const (
 	EventChargeCanceled          EventType = "charge.canceled"
 	EventWithdrawalSucceeded     EventType = "withdrawal.succeeded"
 	EventWithdrawalFailed        EventType = "withdrawal.failed"
+	EventPayoutsFrozen           EventType = "payouts.frozen"
+	EventPayoutsThawed           EventType = "payouts.thawed"
 	EventWebhookTest             EventType = "webhook.test"
 	EventWebhookEndpointDisabled EventType = "webhook.endpoint_disabled"
 	AllEvents                    EventType = "*"
@@ -54,6 +56,20 @@ func (e *Event) Withdrawal() (*Withdrawal, error) { return object[Withdrawal](e,
 // WebhookEndpoint is the endpoint of a webhook.… event.
 func (e *Event) WebhookEndpoint() (*WebhookEndpoint, error) {
 	return object[WebhookEndpoint](e, "webhook_endpoint")
+}
+
+// Payouts is the freeze, or its end, of a payouts.… event.
+func (e *Event) Payouts() (*Payouts, error) { return object[Payouts](e, "payouts") }
+
+// Payouts is a freeze of withdrawals, or its end. Freezes of several scopes may
+// hold at once; withdrawals go on when none is left.
+type Payouts struct {
+	WorkspaceID string `json:"workspace_id"`
+	// Scope is workspace, node or all.
+	Scope  string `json:"scope"`
+	Frozen bool   `json:"frozen"`
+	// Reason is operator, or reconciliation: books and node do not agree.
+	Reason string `json:"reason"`
 }
 
 func object[T any](e *Event, kind string) (*T, error) {

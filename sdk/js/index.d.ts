@@ -337,7 +337,16 @@ export interface Keys {
 
 export type EventType =
   | 'charge.paid' | 'charge.expired' | 'charge.canceled' | 'withdrawal.succeeded' | 'withdrawal.failed'
-  | 'webhook.test' | 'webhook.endpoint_disabled';
+  | 'payouts.frozen' | 'payouts.thawed' | 'webhook.test' | 'webhook.endpoint_disabled';
+
+/** A freeze of withdrawals, or its end. Withdrawals go on when no freeze of any scope is left. */
+export interface Payouts {
+  object: 'payouts';
+  workspace_id: string;
+  scope: 'workspace' | 'node' | 'all';
+  frozen: boolean;
+  reason: 'operator' | 'reconciliation';
+}
 
 export interface WebhookEndpoint {
   id: string;
@@ -429,6 +438,7 @@ interface EventOf<Type extends EventType, T> {
 export type Event =
   | EventOf<'charge.paid' | 'charge.expired' | 'charge.canceled', Charge>
   | EventOf<'withdrawal.succeeded' | 'withdrawal.failed', Withdrawal>
+  | EventOf<'payouts.frozen' | 'payouts.thawed', Payouts>
   | EventOf<'webhook.test' | 'webhook.endpoint_disabled', WebhookEndpoint>;
 
 export interface Webhooks {

@@ -113,6 +113,40 @@ type EventSequence struct {
 	Last        int64
 }
 
+type Finding struct {
+	ID          int64
+	Invariant   string
+	Kind        string
+	Subject     string
+	WorkspaceID *string
+	Node        string
+	Detail      json.RawMessage
+	FirstSeen   time.Time
+	LastSeen    time.Time
+	ResolvedAt  *time.Time
+	ActedAt     *time.Time
+}
+
+type LedgerBlock struct {
+	WorkspaceID   string
+	Number        int64
+	FirstSequence int64
+	LastSequence  int64
+	Previous      []byte
+	Hash          []byte
+	Head          int64
+	SealedAt      time.Time
+}
+
+type LedgerHead struct {
+	Number   int64
+	Blocks   int64
+	Actions  int64
+	Previous []byte
+	Hash     []byte
+	SealedAt time.Time
+}
+
 type Node struct {
 	Name                string
 	Pubkey              string
@@ -136,6 +170,11 @@ type OperatorAction struct {
 	Reason    string
 	Detail    json.RawMessage
 	CreatedAt time.Time
+}
+
+type OperatorActionSeal struct {
+	ActionID int64
+	Head     int64
 }
 
 type PayoutFreeze struct {
@@ -162,6 +201,17 @@ type Receipt struct {
 	ChargeID    *string
 	State       string
 	NextCheckAt *time.Time
+	AssignedTo  *string
+}
+
+type Reconciliation struct {
+	Node          string
+	InvoicesFrom  int64
+	PaymentsAfter int64
+	LastFullAt    *time.Time
+	LastSuccessAt *time.Time
+	ShortReadings int32
+	Report        json.RawMessage
 }
 
 type SandboxInvoice struct {

@@ -47,6 +47,7 @@ func TestHistories(t *testing.T) {
 		"delivery-retried":        (*client).liveRetried,
 		"node-watcher":            (*client).liveWatcher,
 		"sweeper":                 (*client).liveSweeper,
+		"reconcile":               (*client).liveReconcile,
 		"withdrawal-succeeded":    (*client).liveWithdrawn,
 		"withdrawal-failed":       (*client).liveWithdrawalFailed,
 		"withdrawal-held":         (*client).liveWithdrawalHeld,
@@ -119,6 +120,12 @@ func (c *client) liveRetried(t *testing.T) string {
 func (c *client) liveWatcher(t *testing.T) string { return c.busy(t, "node-watcher/") }
 
 func (c *client) liveSweeper(t *testing.T) string { return c.busy(t, "sweeper/") }
+
+func (c *client) liveReconcile(t *testing.T) string {
+	c.reconcile(t)
+
+	return c.busy(t, "reconcile/")
+}
 
 // liveWithdrawn has a healthy endpoint.
 func (c *client) liveWithdrawn(t *testing.T) string {
