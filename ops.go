@@ -34,6 +34,7 @@ func opsCommand(s *settings) *cobra.Command {
 
 			return fn(ctx, ops.Backend{
 				Store: db, Nudger: &workflows.Starter{Client: temporal, Environment: db.Environment},
+				LimitDefaults: env.LimitDefaults(),
 			})
 		})
 	})

@@ -223,7 +223,7 @@ func apiEnvironment(ctx context.Context, name payments.Environment, env config.E
 
 	return api.Environment{
 		Store: s, Sealer: sealer, Charges: starter, Withdrawals: starter, Deliveries: starter, Sandbox: starter,
-		Payouts:       env.Payouts,
+		Payouts: env.Payouts, Limits: env.Limits,
 		WebhookPolicy: webhooks.Policy{AllowPrivate: hooks.AllowPrivate, Production: name == payments.Production},
 	}, temporal, nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
@@ -38,6 +39,7 @@ type Server struct {
 	registry     *prometheus.Registry
 	metrics      *metrics
 	inFlight     *inFlight
+	failures     *failures
 	log          *slog.Logger
 	openAPI      []byte
 	// draining is set once a stop has begun, see drain.go.
@@ -56,6 +58,7 @@ type environment struct {
 	keys    *keyCache
 	nodes   *nodeCache
 	watcher *watcher
+	limits  *limits
 	flights singleflight.Group
 }
 
@@ -73,11 +76,16 @@ func New(options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	failures, err := newFailures(options.Config)
+	if err != nil {
+		return nil, err
+	}
 	metrics := newMetrics(registry)
 	s := &Server{
 		config: options.Config, environments: map[payments.Environment]*environment{},
 		checks:   map[string]func(context.Context) error{},
 		registry: registry, metrics: metrics, log: log, openAPI: openAPI,
+		failures: failures,
 		inFlight: newInFlight(options.Config.MaxInFlight, metrics.inFlight),
 		stopping: make(chan struct{}), heartbeatEvery: heartbeatEvery,
 	}
@@ -89,6 +97,7 @@ func New(options Options) (*Server, error) {
 		s.environments[name] = &environment{
 			Environment: env, name: name, keys: newKeyCache(env.Store.Queries), nodes: newNodeCache(env.Store.Queries),
 			watcher: newWatcher(env.Store.Pool, log.With("environment", name)),
+			limits:  newLimits(env.Limits, env.Store.Queries),
 		}
 		s.checks[string(name)+".postgres"] = env.Store.Pool.Ping
 	}
@@ -102,6 +111,9 @@ func (s *Server) Run(ctx context.Context) error {
 	public, err := listen(ctx, "api.listen", s.config.Listen)
 	if err != nil {
 		return err
+	}
+	if s.config.MaxConnections > 0 {
+		public = netutil.LimitListener(public, s.config.MaxConnections)
 	}
 	operator, err := listen(ctx, "api.operator_listen", s.config.OperatorListen)
 	if err != nil {

@@ -181,6 +181,17 @@ func (c *Config) check() error {
 	if c.API.MaxChargeMsat < 1 || c.API.MaxChargeMsat > payments.MaxMsat {
 		fail("api.max_charge_msat: %d is not an amount", c.API.MaxChargeMsat)
 	}
+	for name, value := range map[string]int{
+		"api.max_connections": c.API.MaxConnections, "api.unauthorized_per_second": c.API.UnauthorizedPerSecond,
+		"api.unauthorized_burst": c.API.UnauthorizedBurst,
+	} {
+		if value < 0 || value > maxLimit {
+			fail("%s: %d is not within 0 and %d", name, value, maxLimit)
+		}
+	}
+	if _, err := c.API.Proxies(); err != nil {
+		errs = append(errs, err)
+	}
 	for name, env := range c.Environments() {
 		if env.Temporal.Address == "" || env.Temporal.Namespace == "" {
 			fail("%s.temporal.address and .namespace are required", name)
@@ -189,6 +200,7 @@ func (c *Config) check() error {
 			fail("%s.max_conns: %d is below 2", name, env.MaxConns)
 		}
 		errs = append(errs, env.Payouts.check(string(name)+".payouts")...)
+		errs = append(errs, env.Limits.check(string(name)+".limits")...)
 	}
 	if c.Webhooks.AllowPrivate && c.Production.DatabaseURL != "" {
 		fail("webhooks.allow_private is for development: not with production configured")

@@ -25,6 +25,9 @@ type Nudger interface {
 type Backend struct {
 	Store  *store.Store
 	Nudger Nudger
+	// LimitDefaults are the settings that hold for workspaces without limits of
+	// their own, by name.
+	LimitDefaults map[string]int64
 }
 
 // Connect runs fn on the environment of that name; "" is the only one that is
@@ -66,7 +69,7 @@ func Command(connect Connect) *cobra.Command {
 	cmd := &cobra.Command{Use: "ops", Short: "Look at stuck payments, freeze payouts, resolve what is under review"}
 	cmd.AddCommand(
 		freezeCommand(connect), thawCommand(connect), resolveCommand(connect), nudgeCommand(connect),
-		stuckCommand(connect), showCommand(connect), straysCommand(connect), strayCommand(connect), auditCommand(connect),
+		stuckCommand(connect), showCommand(connect), limitsCommand(connect), straysCommand(connect), strayCommand(connect), auditCommand(connect),
 	)
 
 	return cmd
