@@ -34,7 +34,9 @@ func opsCommand(s *settings) *cobra.Command {
 
 			starter := &workflows.Starter{Client: temporal, Environment: db.Environment}
 
-			return fn(ctx, ops.Backend{Store: db, Nudger: starter, Reconciler: starter, Deliverer: starter})
+			return fn(ctx, ops.Backend{
+				Store: db, Nudger: starter, Reconciler: starter, Deliverer: starter, LimitDefaults: env.LimitDefaults(),
+			})
 		})
 	})
 }

@@ -109,7 +109,11 @@ func (a *Withdrawals) hold(ctx context.Context, tx pgx.Tx, q *db.Queries, h *hol
 	if err != nil {
 		return fmt.Errorf("judge %s: %w", h.claim.ResourceID, err)
 	}
-	if problem := a.refusal(facts, h.request); problem != nil {
+	own, err := store.Overrides(ctx, q, h.claim.WorkspaceID)
+	if err != nil {
+		return err
+	}
+	if problem := a.Policy.with(own).refusal(facts, h.request); problem != nil {
 		return problem
 	}
 	kind := payments.WithdrawalLightning
@@ -148,7 +152,7 @@ func (a *Withdrawals) hold(ctx context.Context, tx pgx.Tx, q *db.Queries, h *hol
 
 // refusal is what speaks against a hold before its row is tried; nil if
 // nothing does.
-func (a *Withdrawals) refusal(facts db.JudgeHoldRow, request payments.WithdrawalRequest) *payments.Problem {
+func (p PayoutPolicy) refusal(facts db.JudgeHoldRow, request payments.WithdrawalRequest) *payments.Problem {
 	life := bolt11.CheckLife(request.ExpiresAt, facts.Now)
 	switch {
 	case facts.Duplicate, facts.Stray:
@@ -162,7 +166,7 @@ func (a *Withdrawals) refusal(facts db.JudgeHoldRow, request payments.Withdrawal
 	case facts.Frozen:
 		return payments.NewProblem(payments.CodePayoutsFrozen, "The operator has stopped payouts for now. Nothing was locked.")
 	}
-	if over := a.Policy.exceeded(facts, request); over != "" {
+	if over := p.exceeded(facts, request); over != "" {
 		return payments.NewProblem(payments.CodeLimitExceeded, over)
 	}
 
@@ -172,6 +176,25 @@ func (a *Withdrawals) refusal(facts db.JudgeHoldRow, request payments.Withdrawal
 func duplicatePayment() *payments.Problem {
 	return payments.NewProblem(payments.CodeDuplicatePayment,
 		"An invoice is paid once. It can be tried again after the withdrawal of it has failed.")
+}
+
+// with is the policy for a workspace that has limits of its own, by the names of
+// their settings.
+func (p PayoutPolicy) with(own map[string]int64) PayoutPolicy {
+	for name, value := range own {
+		switch name {
+		case store.LimitMaxAmountMsat:
+			p.MaxAmountMsat = payments.Msat(value)
+		case store.LimitWorkspaceDailyMsat:
+			p.WorkspaceDailyMsat = payments.Msat(value)
+		case store.LimitWorkspaceOpen:
+			p.WorkspaceOpen = int(value)
+		case store.LimitWorkspaceOpenMsat:
+			p.WorkspaceOpenMsat = payments.Msat(value)
+		}
+	}
+
+	return p
 }
 
 // exceeded names the limit that a withdrawal would break; "" if it keeps all.

@@ -41,6 +41,9 @@ var errUnauthorized = payments.NewProblem(payments.CodeUnauthorized,
 func (s *Server) authenticated(r route) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		authorized, err := s.authenticate(c)
+		if err == nil {
+			err = s.limitRate(authorized, r)
+		}
 		if err == nil && strings.HasPrefix(r.path, sandboxPath) && authorized.env.name != payments.Sandbox {
 			err = errNotFound
 		}
@@ -56,20 +59,32 @@ func (s *Server) authenticated(r route) gin.HandlerFunc {
 	}
 }
 
+// unauthorized is the answer to a request without a good key; an address that
+// sends many of those is told to wait.
+func (s *Server) unauthorized(c *gin.Context) error {
+	if s.failures.allow(c.Request) {
+		return errUnauthorized
+	}
+
+	return s.rateLimited(limitedByAddress, "Too many requests of this address had no valid API key.")
+}
+
 func (s *Server) authenticate(c *gin.Context) (*call, error) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), readTimeout)
 	defer cancel()
 	env, hash, ok := apikey.Parse(bearer(c.Request.Header))
 	if !ok {
-		return nil, errUnauthorized
+		return nil, s.unauthorized(c)
 	}
 	served, ok := s.environments[env]
-	if !ok {
-		return nil, errUnauthorized
+	if !ok || (!served.keys.known(hash) && s.failures.exhausted(c.Request)) {
+		// Whoever guesses keys does not keep the database busy; a key that was
+		// good here before is looked up all the same.
+		return nil, s.unauthorized(c)
 	}
 	key, err := served.keys.find(ctx, hash)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, errUnauthorized
+		return nil, s.unauthorized(c)
 	}
 	if err != nil {
 		return nil, err

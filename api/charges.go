@@ -27,6 +27,9 @@ func (s *Server) createCharge(c *call) error {
 	if err := f.result(); err != nil {
 		return err
 	}
+	if err := s.roomForCharge(c, key); err != nil {
+		return err
+	}
 	p := post{key: key, body: body, resourceID: payments.NewID(payments.PrefixCharge), request: request}
 
 	return s.drive(c, p, c.openCharge(request))

@@ -48,6 +48,9 @@ func newKeyCache(queries *db.Queries) *keyCache {
 	return &keyCache{queries: queries, entries: entries}
 }
 
+// known reports whether the key was good when it was last asked for.
+func (k *keyCache) known(hash [sha256.Size]byte) bool { return k.entries.Contains(hash) }
+
 // find returns pgx.ErrNoRows for a key that is unknown, revoked or expired.
 func (k *keyCache) find(ctx context.Context, hash [sha256.Size]byte) (identity, error) {
 	if entry, hit := k.entries.Get(hash); hit && time.Now().Before(entry.goodUntil) {

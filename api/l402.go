@@ -69,6 +69,9 @@ func (s *Server) createChallenge(c *call) error {
 	if err := f.result(); err != nil {
 		return err
 	}
+	if err := s.roomForCharge(c, key); err != nil {
+		return err
+	}
 	request.L402Resource = &resource
 	if request.Description == nil && len(resource) <= payments.MaxDescriptionBytes {
 		request.Description = &resource

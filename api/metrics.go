@@ -13,6 +13,7 @@ type metrics struct {
 	inFlight prometheus.Gauge
 	waiters  prometheus.Gauge
 	streams  prometheus.Gauge
+	limited  *prometheus.CounterVec
 }
 
 func newMetrics(registry *prometheus.Registry) *metrics {
@@ -33,7 +34,11 @@ func newMetrics(registry *prometheus.Registry) *metrics {
 			Name: "lntpay_http_event_streams", Help: "Clients of the event stream.",
 		}),
 	}
-	registry.MustRegister(m.requests, m.inFlight, m.waiters, m.streams)
+	m.limited = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lntpay_rate_limited_total",
+		Help: "Requests refused by a limit: key, workspace, withdrawals, address, key_waits, workspace_waits or open_charges.",
+	}, []string{"by"})
+	registry.MustRegister(m.requests, m.inFlight, m.waiters, m.streams, m.limited)
 
 	return m
 }

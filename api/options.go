@@ -39,6 +39,8 @@ type Environment struct {
 	Sealer  Sealer
 	// Payouts has the default fee limit.
 	Payouts config.Payouts
+	// Limits hold for workspaces without limits of their own.
+	Limits config.Limits
 	// WebhookPolicy says which targets an endpoint may have.
 	WebhookPolicy webhooks.Policy
 }

@@ -47,7 +47,9 @@ func writeProblem(c *gin.Context, problem *payments.Problem) {
 	named.RequestID = requestID(c)
 	switch named.Status {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		c.Header("Retry-After", retryAfterSeconds)
+		if c.Writer.Header().Get("Retry-After") == "" {
+			c.Header("Retry-After", retryAfterSeconds)
+		}
 	case http.StatusUnauthorized:
 		c.Header("WWW-Authenticate", "Bearer")
 	}

@@ -77,16 +77,18 @@ func (s *Server) quote(ctx context.Context, c *call, paid payment, own bool) (qu
 	if err := bolt11.CheckLife(paid.ExpiresAt, now); err != nil {
 		return quoteObject{}, refuseInvoice(err)
 	}
+	payouts := c.env.Payouts
+	payouts.MaxAmountMsat = c.maxAmount()
 	object := quoteObject{
 		Object: "quote", Environment: c.env.name, AmountMsat: paid.amount, AvailableMsat: available,
 	}
 	if own {
 		// The same without a fee, which a book transfer has none of.
-		object.MaxWithdrawableMsat = maxWithdrawable(config.Payouts{MaxAmountMsat: c.env.Payouts.MaxAmountMsat}, available)
+		object.MaxWithdrawableMsat = maxWithdrawable(config.Payouts{MaxAmountMsat: payouts.MaxAmountMsat}, available)
 		object.EstimatedFeeMsat, err = c.bookFee(ctx, paid)
 	} else {
-		object.MaxFeeMsat = defaultMaxFee(c.env.Payouts, paid.amount)
-		object.MaxWithdrawableMsat = maxWithdrawable(c.env.Payouts, available)
+		object.MaxFeeMsat = defaultMaxFee(payouts, paid.amount)
+		object.MaxWithdrawableMsat = maxWithdrawable(payouts, available)
 		object.EstimatedFeeMsat, err = s.estimateFee(ctx, c, paid)
 	}
 	object.TotalLockedMsat = object.AmountMsat + object.MaxFeeMsat

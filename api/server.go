@@ -9,9 +9,11 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
@@ -37,8 +39,11 @@ type Server struct {
 	registry     *prometheus.Registry
 	metrics      *metrics
 	inFlight     *inFlight
+	failures     *failures
 	log          *slog.Logger
 	openAPI      []byte
+	// draining is set once a stop has begun, see drain.go.
+	draining atomic.Bool
 	// stopping ends long-polls and streams, so that a shutdown need not wait for them.
 	stopping chan struct{}
 	stopOnce sync.Once
@@ -53,6 +58,7 @@ type environment struct {
 	keys    *keyCache
 	nodes   *nodeCache
 	watcher *watcher
+	limits  *limits
 	flights singleflight.Group
 }
 
@@ -70,11 +76,16 @@ func New(options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	failures, err := newFailures(options.Config)
+	if err != nil {
+		return nil, err
+	}
 	metrics := newMetrics(registry)
 	s := &Server{
 		config: options.Config, environments: map[payments.Environment]*environment{},
 		checks:   map[string]func(context.Context) error{},
 		registry: registry, metrics: metrics, log: log, openAPI: openAPI,
+		failures: failures,
 		inFlight: newInFlight(options.Config.MaxInFlight, metrics.inFlight),
 		stopping: make(chan struct{}), heartbeatEvery: heartbeatEvery,
 	}
@@ -86,6 +97,7 @@ func New(options Options) (*Server, error) {
 		s.environments[name] = &environment{
 			Environment: env, name: name, keys: newKeyCache(env.Store.Queries), nodes: newNodeCache(env.Store.Queries),
 			watcher: newWatcher(env.Store.Pool, log.With("environment", name)),
+			limits:  newLimits(env.Limits, env.Store.Queries),
 		}
 		s.checks[string(name)+".postgres"] = env.Store.Pool.Ping
 	}
@@ -93,12 +105,15 @@ func New(options Options) (*Server, error) {
 	return s, nil
 }
 
-// Run serves both addresses until ctx ends, then lets what runs end within
-// the configured time. It returns nil after an orderly stop.
+// Run serves both addresses until ctx ends, then drains and lets what runs end
+// within the configured time, see drain.go. It returns nil after an orderly stop.
 func (s *Server) Run(ctx context.Context) error {
 	public, err := listen(ctx, "api.listen", s.config.Listen)
 	if err != nil {
 		return err
+	}
+	if s.config.MaxConnections > 0 {
+		public = netutil.LimitListener(public, s.config.MaxConnections)
 	}
 	operator, err := listen(ctx, "api.operator_listen", s.config.OperatorListen)
 	if err != nil {
@@ -130,29 +145,13 @@ func (s *Server) serve(ctx context.Context, public, operator net.Listener) error
 	group.Go(func() error {
 		<-ctx.Done()
 
-		return s.shutdown(context.WithoutCancel(ctx), servers)
+		return s.stop(context.WithoutCancel(ctx), servers)
 	})
 	err := group.Wait()
 	stopBackground()
 	<-watching
 
 	return err
-}
-
-// shutdown ends the public server first: readiness and metrics stay visible
-// while it drains.
-func (s *Server) shutdown(ctx context.Context, servers []*http.Server) error {
-	s.stopOnce.Do(func() { close(s.stopping) })
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(s.config.ShutdownTimeoutMS)*time.Millisecond)
-	defer cancel()
-	var failed error
-	for _, server := range servers {
-		if err := server.Shutdown(ctx); err != nil {
-			failed = errors.Join(failed, fmt.Errorf("shut down: %w", err), server.Close())
-		}
-	}
-
-	return failed
 }
 
 // watch runs the listeners for notifications until ctx ends.

@@ -52,6 +52,11 @@ func (s *Server) streamEvents(c *call) error {
 	if err := q.result(); err != nil {
 		return err
 	}
+	end, err := s.beginWait(c)
+	if err != nil {
+		return err
+	}
+	defer end()
 	// Before the first read: what is written after it wakes.
 	wake, unsubscribe, ok := c.env.watcher.subscribe(c.key.workspaceID)
 	if !ok {

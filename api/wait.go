@@ -27,6 +27,11 @@ func await[Row any](s *Server, c *call, wait time.Duration, read func() (Row, er
 		return read()
 	}
 	var none Row
+	end, err := s.beginWait(c)
+	if err != nil {
+		return none, err
+	}
+	defer end()
 	wake, unsubscribe, ok := c.env.watcher.subscribe(c.Param("id"))
 	if !ok {
 		return none, errUnavailable

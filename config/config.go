@@ -29,12 +29,28 @@ type API struct {
 	Listen string `koanf:"listen"`
 	// OperatorListen serves /healthz, /readyz and /metrics.
 	OperatorListen string `koanf:"operator_listen"`
+	// TrustedProxies are the addresses, or ranges of them (CIDR), of proxies
+	// whose X-Forwarded-For names the client.
+	TrustedProxies []string `koanf:"trusted_proxies"`
+	// MaxConnections bounds the connections that are open at a time; further
+	// ones wait to be accepted. 0 is no limit.
+	MaxConnections int `koanf:"max_connections"`
+	// UnauthorizedPerSecond bounds the 401s that a remote address gets of each
+	// process; past it the answer is 429. 0 is no limit.
+	UnauthorizedPerSecond int `koanf:"unauthorized_per_second"`
+	// UnauthorizedBurst is how many of them it may get at once; 0 is as many as
+	// in a second.
+	UnauthorizedBurst int `koanf:"unauthorized_burst"`
 	// MaxInFlight bounds the POSTs that wait for a workflow; past it the
 	// answer is 503 with Retry-After.
 	MaxInFlight int `koanf:"max_in_flight"`
 	// MaxChargeMsat is the largest amount of one charge.
 	MaxChargeMsat payments.Msat `koanf:"max_charge_msat"`
-	// ShutdownTimeoutMS is how long running requests may take to end.
+	// DrainMS is how long a process that was told to end goes on serving while
+	// /readyz says that it drains: give it longer than whoever sends requests
+	// here takes to notice.
+	DrainMS int `koanf:"drain_ms"`
+	// ShutdownTimeoutMS is how long running requests may take to end after that.
 	ShutdownTimeoutMS int `koanf:"shutdown_timeout_ms"`
 }
 
@@ -42,6 +58,9 @@ type API struct {
 type Worker struct {
 	// OperatorListen serves /healthz, /readyz and /metrics of the worker.
 	OperatorListen string `koanf:"operator_listen"`
+	// ShutdownTimeoutMS is how long running workflow tasks may take to end, and
+	// after them running activities. What is cut runs again elsewhere.
+	ShutdownTimeoutMS int `koanf:"shutdown_timeout_ms"`
 }
 
 // Webhooks sets the sender.
@@ -71,6 +90,7 @@ type Environment struct {
 	Payouts             Payouts  `koanf:"payouts"`
 	// Reconcile compares the books with themselves and with the node.
 	Reconcile Reconcile `koanf:"reconcile"`
+	Limits    Limits    `koanf:"limits"`
 	// Payer is the sandbox's second node; production has none.
 	Payer Payer `koanf:"payer"`
 }
@@ -85,6 +105,40 @@ type Payer struct {
 	// MacaroonFile is a macaroon that may pay, and add, hold, settle and cancel
 	// invoices.
 	MacaroonFile string `koanf:"macaroon_file"`
+}
+
+// Limits bounds what keys and workspaces may ask of the API. All api processes
+// share the rates. A limit of 0 is no limit; a burst of 0 is as many as in a second.
+// A workspace may have its own: `lntpay ops limits`.
+type Limits struct {
+	// KeyPerSecond is how many requests a key may make.
+	KeyPerSecond int `koanf:"key_per_second"`
+	// KeyBurst is how many of them at once.
+	KeyBurst int `koanf:"key_burst"`
+	// WorkspacePerSecond is how many requests all keys of a workspace may make.
+	WorkspacePerSecond int `koanf:"workspace_per_second"`
+	// WorkspaceBurst is how many of them at once.
+	WorkspaceBurst int `koanf:"workspace_burst"`
+	// WithdrawalsPerSecond is how many withdrawals and quotes a workspace may
+	// ask for; they count as requests too.
+	WithdrawalsPerSecond int `koanf:"withdrawals_per_second"`
+	// WithdrawalsBurst is how many of them at once.
+	WithdrawalsBurst int `koanf:"withdrawals_burst"`
+	// KeyWaits is how many long-polls and streams of a key may be open in each
+	// process.
+	KeyWaits int `koanf:"key_waits"`
+	// WorkspaceWaits is how many of all keys of a workspace.
+	WorkspaceWaits int `koanf:"workspace_waits"`
+	// OpenCharges is how many charges of a workspace may be pending.
+	OpenCharges int `koanf:"open_charges"`
+}
+
+// DefaultLimits are the values of what is not set.
+func DefaultLimits() Limits {
+	return Limits{
+		KeyPerSecond: 100, KeyBurst: 200, WorkspacePerSecond: 200, WorkspaceBurst: 400,
+		WithdrawalsPerSecond: 10, WithdrawalsBurst: 20, KeyWaits: 1000, WorkspaceWaits: 2000, OpenCharges: 50_000,
+	}
 }
 
 // Payouts sets how withdrawals are paid and bounded. A limit of 0 is no limit.
@@ -161,16 +215,20 @@ type Node struct {
 
 // Defaults are the values of what is not set.
 func Defaults() Config {
-	env := Environment{MaxConns: 20, Temporal: Temporal{RetentionHours: 72}, Payouts: DefaultPayouts(), Reconcile: DefaultReconcile()}
+	env := Environment{MaxConns: 20, Temporal: Temporal{RetentionHours: 72}, Payouts: DefaultPayouts(), Reconcile: DefaultReconcile(), Limits: DefaultLimits()}
 
 	return Config{
 		Log: Log{Level: "info"},
 		API: API{
 			Listen: "127.0.0.1:8080", OperatorListen: "127.0.0.1:8081", MaxInFlight: 32,
+			MaxConnections: 20_000, UnauthorizedPerSecond: 5, UnauthorizedBurst: 50,
 			MaxChargeMsat:     payments.DefaultMaxAmount,
+			DrainMS:           int((5 * time.Second).Milliseconds()),
 			ShutdownTimeoutMS: int((20 * time.Second).Milliseconds()),
 		},
-		Worker:     Worker{OperatorListen: "127.0.0.1:8082"},
+		Worker: Worker{
+			OperatorListen: "127.0.0.1:8082", ShutdownTimeoutMS: int((20 * time.Second).Milliseconds()),
+		},
 		Sandbox:    env,
 		Production: env,
 	}

@@ -40,6 +40,9 @@ type Backend struct {
 	// Deliverer starts the deliveries of a freeze or a thaw; without one the
 	// sweeper does.
 	Deliverer Deliverer
+	// LimitDefaults are the settings that hold for workspaces without limits of
+	// their own, by name.
+	LimitDefaults map[string]int64
 }
 
 // Connect runs fn on the environment of that name; "" is the only one that is
@@ -81,7 +84,7 @@ func Command(connect Connect) *cobra.Command {
 	cmd := &cobra.Command{Use: "ops", Short: "Look at stuck payments, freeze payouts, resolve what is under review, reconcile"}
 	cmd.AddCommand(
 		freezeCommand(connect), thawCommand(connect), resolveCommand(connect), nudgeCommand(connect),
-		stuckCommand(connect), showCommand(connect), straysCommand(connect), strayCommand(connect), auditCommand(connect),
+		stuckCommand(connect), showCommand(connect), limitsCommand(connect), straysCommand(connect), strayCommand(connect), auditCommand(connect),
 		reconcileCommand(connect), findingsCommand(connect),
 	)
 

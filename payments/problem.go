@@ -62,7 +62,7 @@ var kinds = map[Code]struct {
 	CodeInvoiceWrongNetwork:  {http.StatusUnprocessableEntity, "The invoice is of another network."},
 	CodeAmountRequired:       {http.StatusUnprocessableEntity, "The invoice names no amount: the request must."},
 	CodeAmountNotAllowed:     {http.StatusUnprocessableEntity, "The invoice names its amount: the request must not."},
-	CodeLimitExceeded:        {http.StatusUnprocessableEntity, "A limit on withdrawals is exceeded."},
+	CodeLimitExceeded:        {http.StatusUnprocessableEntity, "A limit is exceeded."},
 	CodePayoutsFrozen:        {http.StatusUnprocessableEntity, "Payouts are frozen."},
 	CodeRateLimited:          {http.StatusTooManyRequests, "Too many requests."},
 	CodeServiceUnavailable:   {http.StatusServiceUnavailable, "The outcome is unknown: repeat with the same Idempotency-Key."},

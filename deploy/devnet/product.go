@@ -66,6 +66,9 @@ func (s *stack) environment() ([]string, error) {
 	env := []string{
 		"LNTPAY_API_LISTEN=" + address(s.ports.API),
 		"LNTPAY_API_OPERATOR_LISTEN=" + address(s.ports.APIOperator),
+		// Nobody balances the load of a development stack: it may end at once.
+		"LNTPAY_API_DRAIN_MS=0",
+		"LNTPAY_API_UNAUTHORIZED_PER_SECOND=0",
 		"LNTPAY_WORKER_OPERATOR_LISTEN=" + address(s.ports.WorkerOperator),
 		"LNTPAY_WEBHOOKS_ALLOW_PRIVATE=true",
 		"LNTPAY_SANDBOX_DATABASE_URL=" + dsn(runtimeRole),
@@ -83,6 +86,12 @@ func (s *stack) environment() ([]string, error) {
 		"LNTPAY_SANDBOX_PAYER_ADDRESS=" + address(s.ports.Payer.RPC),
 		"LNTPAY_SANDBOX_PAYER_TLS_CERT_FILE=" + payer + "/tls.cert",
 		"LNTPAY_SANDBOX_PAYER_MACAROON_FILE=" + payer + "/data/chain/bitcoin/regtest/admin.macaroon",
+	}
+	// A development stack has no limits on requests.
+	for _, limit := range []string{
+		"KEY_PER_SECOND", "WORKSPACE_PER_SECOND", "WITHDRAWALS_PER_SECOND", "KEY_WAITS", "WORKSPACE_WAITS", "OPEN_CHARGES",
+	} {
+		env = append(env, "LNTPAY_SANDBOX_LIMITS_"+limit+"=0")
 	}
 
 	return env, errors.Join(err, readErr)

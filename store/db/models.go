@@ -191,6 +191,13 @@ type PreimageKey struct {
 	CreatedAt   time.Time
 }
 
+type RateBucket struct {
+	ID         string
+	Tokens     float64
+	Granted    float64
+	RefilledAt time.Time
+}
+
 type Receipt struct {
 	Node        string
 	PaymentHash []byte
@@ -332,4 +339,10 @@ type Workspace struct {
 	ID        string
 	Name      string
 	CreatedAt time.Time
+}
+
+type WorkspaceLimit struct {
+	WorkspaceID string
+	Name        string
+	Value       *int64
 }

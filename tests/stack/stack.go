@@ -152,6 +152,8 @@ func (s *Stack) startEngines(ctx context.Context) error {
 	s.Config = &defaults
 	s.Config.API.Listen = "127.0.0.1:" + strconv.Itoa(base+1)
 	s.Config.API.OperatorListen = "127.0.0.1:" + strconv.Itoa(base+2)
+	s.Config.API.DrainMS, s.Config.API.UnauthorizedPerSecond = 0, 0
+	s.Config.Sandbox.Limits = config.Limits{}
 	s.Config.Webhooks.AllowPrivate = true
 	s.Config.Sandbox.DatabaseURL = dsn
 	s.Config.Sandbox.Temporal.Address = address
