@@ -84,7 +84,7 @@ bench: ## Measure the running stack (start it by `make dev`)
 
 .PHONY: record-histories
 record-histories: ## Record workflow histories for the replay tests anew
-	LNTPAY_RECORD_HISTORIES=1 go run ./tests/cmd/withpostgres go test -count=1 -timeout 30m -run TestHistories ./tests/e2e
+	LNTPAY_RECORD_HISTORIES=1 go run ./tests/cmd/withpostgres go test -count=1 -timeout 30m -run /TestHistories ./tests/e2e
 
 .PHONY: record-examples
 record-examples: ## Record the examples of the API's documentation anew

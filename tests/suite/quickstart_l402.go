@@ -1,4 +1,4 @@
-package e2e_test
+package suite
 
 import (
 	"bufio"
@@ -22,7 +22,7 @@ import (
 const quickstarts = "../../docs/quickstarts"
 
 // startQuickstart runs a program of the JavaScript documentation and returns the address that it prints. It ends with the test.
-func (c *client) startQuickstart(t *testing.T, file string, env ...string) string {
+func (c *Client) startQuickstart(t *testing.T, file string, env ...string) string {
 	t.Helper()
 	node, err := exec.LookPath("node")
 	require.NoError(t, err, "the quickstarts need node 18 or newer, which is not installed (Debian: apt-get install nodejs)")
@@ -31,7 +31,7 @@ func (c *client) startQuickstart(t *testing.T, file string, env ...string) strin
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cmd := exec.CommandContext(ctx, node, filepath.Join(quickstarts, file))
-	cmd.Env = append(os.Environ(), append(env, "PORT=0", "LNTPAY_BASE_URL="+c.APIURL, "LNTPAY_API_KEY="+c.key)...)
+	cmd.Env = append(os.Environ(), append(env, "PORT=0", "LNTPAY_BASE_URL="+c.APIURL, "LNTPAY_API_KEY="+c.Key)...)
 	cmd.Stderr = os.Stderr
 	output, err := cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -50,9 +50,8 @@ func (c *client) startQuickstart(t *testing.T, file string, env ...string) strin
 
 // What the JavaScript gate sells is bought with the Go SDK's tokens, and a
 // token that Go has minted under the gate's key opens it too.
-func TestQuickstartL402JavaScript(t *testing.T) {
-	t.Parallel()
-	c := newClient(t)
+func testQuickstartL402JavaScript(t *testing.T, s *Stack) {
+	c := s.NewClient(t)
 	var secret [32]byte
 	_, err := rand.Read(secret[:])
 	require.NoError(t, err)
@@ -78,12 +77,12 @@ func TestQuickstartL402JavaScript(t *testing.T) {
 	require.Equal(t, http.StatusOK, c.buy(t, address, credential.String()).StatusCode, "a token of Go's")
 	credential.Preimage[0]++
 	require.Equal(t, http.StatusUnauthorized, c.buy(t, address, credential.String()).StatusCode)
-	c.agrees(t)
+	c.Agrees(t)
 }
 
 // buy asks an application for something, with a token or without. Its body has
 // been read.
-func (c *client) buy(t *testing.T, address, authorization string) *http.Response {
+func (c *Client) buy(t *testing.T, address, authorization string) *http.Response {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
 	require.NoError(t, err)

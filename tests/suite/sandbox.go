@@ -1,4 +1,4 @@
-package e2e_test
+package suite
 
 import (
 	"encoding/hex"
@@ -16,80 +16,77 @@ import (
 )
 
 // play makes a sandbox POST, which must be answered with the status.
-func (c *client) play(t *testing.T, status int, path, body string, headers ...string) object {
+func (c *Client) play(t *testing.T, status int, path, body string, headers ...string) Object {
 	t.Helper()
-	got, answer, _ := c.call(t, "POST", "/v1/sandbox/"+path, body, headers...)
+	got, answer, _ := c.Call(t, "POST", "/v1/sandbox/"+path, body, headers...)
 	require.Equal(t, status, got, answer)
 
 	return answer
 }
 
 // playRefused makes one that is refused.
-func (c *client) playRefused(t *testing.T, code payments.Code, path, body string) {
+func (c *Client) playRefused(t *testing.T, code payments.Code, path, body string) {
 	t.Helper()
 	status := payments.NewProblem(code, "").Status
 	require.EqualValues(t, code, c.play(t, status, path, body)["code"])
 }
 
 // paymentHashOf is the payment hash of an object.
-func paymentHashOf(t *testing.T, o object) lightning.Hash {
+func paymentHashOf(t *testing.T, o Object) lightning.Hash {
 	t.Helper()
-	hash, err := lightning.ParseHash(text(o, "payment_hash"))
+	hash, err := lightning.ParseHash(Text(o, "payment_hash"))
 	require.NoError(t, err)
 
 	return hash
 }
 
-func TestSandboxPaysACharge(t *testing.T) {
-	t.Parallel()
-	c := newClient(t)
-	url, got := receive(t)
-	c.subscribe(t, url)
-	charge := c.charge(t, 21, "")
-	path := "charges/" + text(charge, "id") + "/pay"
+func testSandboxPaysACharge(t *testing.T, s *Stack) {
+	c := s.NewClient(t)
+	url, got := c.Receive(t)
+	c.Subscribe(t, url)
+	charge := c.Charge(t, 21, "")
+	path := "charges/" + Text(charge, "id") + "/pay"
 	accepted := c.play(t, http.StatusAccepted, path, "", "Idempotency-Key", "one")
 	require.Equal(t, charge["id"], accepted["charge_id"])
 	require.EqualValues(t, 21_000, accepted["amount_msat"])
-	paid := c.await(t, text(charge, "id"))
+	paid := c.Await(t, Text(charge, "id"))
 	require.Equal(t, "paid", paid["status"])
 	require.EqualValues(t, 21_000, paid["amount_paid_msat"])
-	require.Contains(t, string(next(t, got).body), "charge.paid")
-	c.requireEnded(t, "sandbox/"+text(accepted, "id"))
+	require.Contains(t, string(Next(t, got).Body), "charge.paid")
+	c.requireEnded(t, "sandbox/"+Text(accepted, "id"))
 
 	again := c.play(t, http.StatusAccepted, path, "", "Idempotency-Key", "one")
 	require.Equal(t, accepted, again, "the first answer, also of a charge that is paid")
 	c.playRefused(t, payments.CodeChargeNotPayable, path, "")
-	c.requireBooks(t, 21_000, 1)
+	c.RequireBooks(t, 21_000, 1)
 
-	canceled := text(c.charge(t, 21, ""), "id")
-	status, _, _ := c.call(t, "POST", "/v1/charges/"+canceled+"/cancel", "")
+	canceled := Text(c.Charge(t, 21, ""), "id")
+	status, _, _ := c.Call(t, "POST", "/v1/charges/"+canceled+"/cancel", "")
 	require.Equal(t, http.StatusOK, status)
 	c.playRefused(t, payments.CodeChargeNotPayable, "charges/"+canceled+"/pay", "{}")
-	other := newClient(t)
+	other := s.NewClient(t)
 	other.playRefused(t, payments.CodeNotFound, path, "")
 }
 
 // What comes above the invoice's amount is credited too.
-func TestSandboxOverpaysACharge(t *testing.T) {
-	t.Parallel()
-	c := newClient(t)
-	charge := c.charge(t, 21, "")
-	path := "charges/" + text(charge, "id") + "/pay"
+func testSandboxOverpaysACharge(t *testing.T, s *Stack) {
+	c := s.NewClient(t)
+	charge := c.Charge(t, 21, "")
+	path := "charges/" + Text(charge, "id") + "/pay"
 	c.playRefused(t, payments.CodeAmountOutOfRange, path, `{"amount_msat":20999}`)
 	require.EqualValues(t, 30_001, c.play(t, http.StatusAccepted, path, `{"amount_msat":30001}`)["amount_msat"])
-	paid := c.await(t, text(charge, "id"))
+	paid := c.Await(t, Text(charge, "id"))
 	require.Equal(t, "paid", paid["status"])
 	require.EqualValues(t, 21_000, paid["amount_msat"])
 	require.EqualValues(t, 30_001, paid["amount_paid_msat"])
-	c.requireBooks(t, 30_001, 1)
+	c.RequireBooks(t, 30_001, 1)
 }
 
 // Many repeats under one key, and other orders beside them, pay once.
-func TestSandboxPaysOnce(t *testing.T) {
-	t.Parallel()
-	c := newClient(t)
-	charge := c.charge(t, 21, "")
-	path := "charges/" + text(charge, "id") + "/pay"
+func testSandboxPaysOnce(t *testing.T, s *Stack) {
+	c := s.NewClient(t)
+	charge := c.Charge(t, 21, "")
+	path := "charges/" + Text(charge, "id") + "/pay"
 	var mu sync.Mutex
 	ids := map[any]bool{}
 	var group sync.WaitGroup
@@ -99,7 +96,7 @@ func TestSandboxPaysOnce(t *testing.T) {
 			if i%4 == 0 {
 				headers[1] = fmt.Sprint("other ", i)
 			}
-			status, answer, _ := c.call(t, "POST", "/v1/sandbox/"+path, `{"amount_sats":21}`, headers...)
+			status, answer, _ := c.Call(t, "POST", "/v1/sandbox/"+path, `{"amount_sats":21}`, headers...)
 			mu.Lock()
 			defer mu.Unlock()
 			// Another order may come when the charge is paid.
@@ -112,75 +109,73 @@ func TestSandboxPaysOnce(t *testing.T) {
 	}
 	group.Wait()
 	require.LessOrEqual(t, len(ids), 5)
-	require.Equal(t, "paid", c.await(t, text(charge, "id"))["status"])
+	require.Equal(t, "paid", c.Await(t, Text(charge, "id"))["status"])
 	for id := range ids {
 		c.requireEnded(t, fmt.Sprint("sandbox/", id))
 	}
 	invoice, err := c.Net.Merchant.Lightning.LookupInvoice(t.Context(), &lnrpc.PaymentHash{RHash: bytesOf(t, charge)})
 	require.NoError(t, err)
 	require.EqualValues(t, 21_000, invoice.AmtPaidMsat)
-	c.requireBooks(t, 21_000, 1)
+	c.RequireBooks(t, 21_000, 1)
 }
 
-func bytesOf(t *testing.T, o object) []byte {
+func bytesOf(t *testing.T, o Object) []byte {
 	t.Helper()
 	hash := paymentHashOf(t, o)
 
 	return hash[:]
 }
 
-func TestSandboxInvoicesThatSettleAndFail(t *testing.T) {
-	t.Parallel()
-	c := newClient(t)
-	c.fund(t, 100)
+func testSandboxInvoicesThatSettleAndFail(t *testing.T, s *Stack) {
+	c := s.NewClient(t)
+	c.Fund(t, 100)
 	settles := c.play(t, http.StatusCreated, "invoices", `{"amount_sats":10,"behaviour":"settle"}`, "Idempotency-Key", "s")
 	again := c.play(t, http.StatusCreated, "invoices", `{"amount_sats":10,"behaviour":"settle"}`, "Idempotency-Key", "s")
 	require.Equal(t, settles, again)
-	withdrawal := c.overAs(t, text(c.withdraw(t, text(settles, "bolt11"), ""), "id"), 20*time.Second, "")
+	withdrawal := c.OverAs(t, Text(c.Withdraw(t, Text(settles, "bolt11"), ""), "id"), 20*time.Second, "")
 	require.Equal(t, settles["payment_hash"], withdrawal["payment_hash"])
 	require.Equal(t, c.Net.Payer.Config.Pubkey, withdrawal["destination"])
-	c.requireBalance(t, 90_000, 0)
+	c.RequireBalance(t, 90_000, 0)
 
 	fails := c.play(t, http.StatusCreated, "invoices", `{"amount_msat":10001,"behaviour":"fail"}`)
 	require.EqualValues(t, 10_001, fails["amount_msat"])
-	c.overAs(t, text(c.withdraw(t, text(fails, "bolt11"), ""), "id"), 20*time.Second, payments.FailureRejectedByRecipient)
-	c.requireBalance(t, 90_000, 0)
-	for _, invoice := range []object{settles, fails} {
-		c.playRefused(t, payments.CodeInvoiceNotHeld, "invoices/"+text(invoice, "id")+"/release", "")
-		c.playRefused(t, payments.CodeInvoiceNotHeld, "invoices/"+text(invoice, "id")+"/cancel", "")
+	c.OverAs(t, Text(c.Withdraw(t, Text(fails, "bolt11"), ""), "id"), 20*time.Second, payments.FailureRejectedByRecipient)
+	c.RequireBalance(t, 90_000, 0)
+	for _, invoice := range []Object{settles, fails} {
+		c.playRefused(t, payments.CodeInvoiceNotHeld, "invoices/"+Text(invoice, "id")+"/release", "")
+		c.playRefused(t, payments.CodeInvoiceNotHeld, "invoices/"+Text(invoice, "id")+"/cancel", "")
 	}
-	c.agrees(t)
+	c.Agrees(t)
 }
 
-func TestSandboxInvoicesThatHold(t *testing.T) {
-	t.Parallel()
-	c := newClient(t)
-	c.fund(t, 100)
+func testSandboxInvoicesThatHold(t *testing.T, s *Stack) {
+	c := s.NewClient(t)
+	c.Fund(t, 100)
 	for verb, code := range map[string]payments.FailureCode{"release": "", "cancel": payments.FailureRejectedByRecipient} {
 		other := map[string]string{"release": "cancel", "cancel": "release"}[verb]
-		_, before, _ := c.call(t, "GET", "/v1/balance", "")
+		_, before, _ := c.Call(t, "GET", "/v1/balance", "")
 		held := c.play(t, http.StatusCreated, "invoices", `{"amount_sats":10,"behaviour":"hold"}`)
-		path := "invoices/" + text(held, "id") + "/"
+		path := "invoices/" + Text(held, "id") + "/"
 		c.playRefused(t, payments.CodeInvoiceNotHeld, path+verb, "")
-		id := text(c.withdraw(t, text(held, "bolt11"), ""), "id")
+		id := Text(c.Withdraw(t, Text(held, "bolt11"), ""), "id")
 		require.NoError(t, c.Net.WaitHeld(t.Context(), paymentHashOf(t, held)))
-		require.Equal(t, "in_flight", c.withdrawal(t, id)["status"])
+		require.Equal(t, "in_flight", c.Withdrawal(t, id)["status"])
 
-		newClient(t).playRefused(t, payments.CodeNotFound, path+verb, "")
+		s.NewClient(t).playRefused(t, payments.CodeNotFound, path+verb, "")
 		require.Equal(t, held, c.play(t, http.StatusOK, path+verb, "", "Idempotency-Key", "k"))
 		require.Equal(t, held, c.play(t, http.StatusOK, path+verb, "", "Idempotency-Key", "k"))
 		require.Equal(t, held, c.play(t, http.StatusOK, path+verb, "{}"), "again")
 		c.playRefused(t, payments.CodeInvoiceNotHeld, path+other, "")
-		withdrawal := c.overAs(t, id, 40*time.Second, code)
+		withdrawal := c.OverAs(t, id, 40*time.Second, code)
 		if code == "" {
-			preimage, err := hex.DecodeString(text(withdrawal, "preimage"))
+			preimage, err := hex.DecodeString(Text(withdrawal, "preimage"))
 			require.NoError(t, err)
 			require.Equal(t, paymentHashOf(t, held), lightning.Preimage(preimage).Hash())
 		} else {
-			_, after, _ := c.call(t, "GET", "/v1/balance", "")
+			_, after, _ := c.Call(t, "GET", "/v1/balance", "")
 			require.Equal(t, before["available_msat"], after["available_msat"])
 		}
 	}
-	c.requireBalance(t, 90_000, 0)
-	c.agrees(t)
+	c.RequireBalance(t, 90_000, 0)
+	c.Agrees(t)
 }

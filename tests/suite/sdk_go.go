@@ -1,4 +1,4 @@
-package e2e_test
+package suite
 
 import (
 	"bufio"
@@ -26,19 +26,19 @@ import (
 
 // sdk is the Go SDK as the workspace's client, over a network of its own if
 // that is given.
-func (c *client) sdk(t *testing.T, network http.RoundTripper) *lntpay.Client {
+func (c *Client) sdk(t *testing.T, network http.RoundTripper) *lntpay.Client {
 	t.Helper()
 	if network == nil {
 		network = c.network(t)
 	}
-	made, err := lntpay.New(lntpay.Options{APIKey: c.key, BaseURL: c.APIURL, HTTPClient: &http.Client{Transport: network}})
+	made, err := lntpay.New(lntpay.Options{APIKey: c.Key, BaseURL: c.APIURL, HTTPClient: &http.Client{Transport: network}})
 	require.NoError(t, err)
 
 	return made
 }
 
 // network holds every exchange but streams against api/openapi.yaml.
-func (c *client) network(t *testing.T) http.RoundTripper {
+func (c *Client) network(t *testing.T) http.RoundTripper {
 	t.Helper()
 	plain := http.DefaultTransport.(*http.Transport).Clone()
 	t.Cleanup(plain.CloseIdleConnections)
@@ -57,16 +57,15 @@ type roundTripper func(*http.Request) (*http.Response, error)
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // What a developer does with the SDK, from the first charge to the payout.
-func TestGoSDK(t *testing.T) {
-	t.Parallel()
-	ctx, c := t.Context(), newClient(t)
+func testGoSDK(t *testing.T, s *Stack) {
+	ctx, c := t.Context(), s.NewClient(t)
 	client := c.sdk(t, nil)
-	url, got := receive(t)
+	url, got := c.Receive(t)
 	endpoint, err := client.WebhookEndpoints.Create(ctx, lntpay.WebhookEndpointParams{URL: url, Events: []lntpay.EventType{lntpay.AllEvents}})
 	require.NoError(t, err)
 	test, err := client.WebhookEndpoints.Test(ctx, endpoint.ID)
 	require.NoError(t, err)
-	next(t, got)
+	Next(t, got)
 	events := follow(t, client, lntpay.StreamParams{LastEventID: test.EventID}, 2)
 
 	charge, err := client.Charges.Create(ctx, lntpay.ChargeParams{
@@ -89,16 +88,16 @@ func TestGoSDK(t *testing.T) {
 	}
 	_, err = client.Charges.Cancel(ctx, charge.ID)
 	require.ErrorIs(t, err, lntpay.ErrChargeNotCancelable)
-	delivered := next(t, got)
-	event, err := lntpay.Verify(delivered.body, delivered.header, endpoint.Secret)
+	delivered := Next(t, got)
+	event, err := lntpay.Verify(delivered.Body, delivered.Header, endpoint.Secret)
 	require.NoError(t, err)
-	_, err = lntpay.VerifySignature(delivered.body, delivered.header, endpoint.Secret)
+	_, err = lntpay.VerifySignature(delivered.Body, delivered.Header, endpoint.Secret)
 	require.NoError(t, err)
 	told, err := event.Charge()
 	require.NoError(t, err)
 	require.Equal(t, charge, told)
 
-	params := lntpay.WithdrawalParams{Bolt11: c.payable(t, 500_123), MaxFeeMsat: new(7 * lntpay.Sat)}
+	params := lntpay.WithdrawalParams{Bolt11: c.Payable(t, 500_123), MaxFeeMsat: new(7 * lntpay.Sat)}
 	quote, err := client.Withdrawals.Quote(ctx, lntpay.QuoteParams{Bolt11: params.Bolt11})
 	require.NoError(t, err)
 	require.True(t, quote.Sufficient)
@@ -130,15 +129,14 @@ func TestGoSDK(t *testing.T) {
 	paidOut, err := streamed[1].Withdrawal()
 	require.NoError(t, err)
 	require.Equal(t, withdrawal.ID, paidOut.ID)
-	c.agrees(t)
+	c.Agrees(t)
 }
 
 // The rest of the surface, and the endpoint's secret in a rotation.
-func TestGoSDKAdministers(t *testing.T) {
-	t.Parallel()
-	ctx, c := t.Context(), newClient(t)
+func testGoSDKAdministers(t *testing.T, s *Stack) {
+	ctx, c := t.Context(), s.NewClient(t)
 	client := c.sdk(t, nil)
-	url, got := receive(t)
+	url, got := c.Receive(t)
 	endpoint, err := client.WebhookEndpoints.Create(ctx, lntpay.WebhookEndpointParams{
 		URL: url, Events: []lntpay.EventType{lntpay.EventChargePaid}, Description: "x",
 	})
@@ -153,8 +151,8 @@ func TestGoSDKAdministers(t *testing.T) {
 	require.NoError(t, err)
 	delivery, err := client.WebhookEndpoints.Test(ctx, endpoint.ID)
 	require.NoError(t, err)
-	one := next(t, got)
-	event, err := lntpay.Verify(one.body, one.header, rotated.Secret)
+	one := Next(t, got)
+	event, err := lntpay.Verify(one.Body, one.Header, rotated.Secret)
 	require.NoError(t, err)
 	require.Equal(t, lntpay.EventWebhookTest, event.Type)
 	tested, err := event.WebhookEndpoint()
@@ -163,7 +161,7 @@ func TestGoSDKAdministers(t *testing.T) {
 	c.awaitDelivery(t, delivery.ID, 1)
 	_, err = client.Deliveries.Redeliver(ctx, delivery.ID)
 	require.NoError(t, err)
-	require.Equal(t, one.body, next(t, got).body)
+	require.Equal(t, one.Body, Next(t, got).Body)
 	c.awaitDelivery(t, delivery.ID, 2)
 	for listed, err := range client.Deliveries.List(ctx, lntpay.DeliveryFilter{EndpointID: endpoint.ID, EventID: event.ID}) {
 		require.NoError(t, err)
@@ -204,9 +202,8 @@ func TestGoSDKAdministers(t *testing.T) {
 }
 
 // The program in the SDK's README, as it is.
-func TestGoSDKsProgram(t *testing.T) {
-	t.Parallel()
-	c := newClient(t)
+func testGoSDKsProgram(t *testing.T, s *Stack) {
+	c := s.NewClient(t)
 	binary := filepath.Join(t.TempDir(), "charge")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./examples/charge")
 	build.Dir = "../../sdk/go"
@@ -214,7 +211,7 @@ func TestGoSDKsProgram(t *testing.T) {
 	require.NoError(t, err, "%s", said)
 	program := exec.CommandContext(t.Context(), binary)
 	program.Stderr = os.Stderr
-	program.Env = append(os.Environ(), "LNTPAY_API_KEY="+c.key, "LNTPAY_BASE_URL="+c.APIURL)
+	program.Env = append(os.Environ(), "LNTPAY_API_KEY="+c.Key, "LNTPAY_BASE_URL="+c.APIURL)
 	stdout, err := program.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, program.Start())
@@ -333,9 +330,8 @@ func (b breaking) Read(p []byte) (int, error) {
 
 // Whatever the network loses, each charge is made once, each invoice is paid
 // once, and each event comes once.
-func TestGoSDKOnABadNetwork(t *testing.T) {
-	t.Parallel()
-	ctx, c := t.Context(), newClient(t)
+func testGoSDKOnABadNetwork(t *testing.T, s *Stack) {
+	ctx, c := t.Context(), s.NewClient(t)
 	network := &bad{RoundTripper: c.network(t), streaming: make(chan struct{})}
 	client := c.sdk(t, network)
 	const payers, amount = 12, 20_000
@@ -344,7 +340,7 @@ func TestGoSDKOnABadNetwork(t *testing.T) {
 	var group errgroup.Group
 	group.SetLimit(4)
 	for i := range payers {
-		bolt11 := c.payable(t, amount/2)
+		bolt11 := c.Payable(t, amount/2)
 		group.Go(func() error { return earnAndSpend(ctx, c, client, i, bolt11) })
 	}
 	require.NoError(t, group.Wait())
@@ -369,8 +365,8 @@ func TestGoSDKOnABadNetwork(t *testing.T) {
 	}
 	require.Len(t, hashes, payers)
 	require.Len(t, c.withdrawalIDs(t), payers)
-	c.requireBalance(t, payers*amount/2, 0)
-	c.agrees(t)
+	c.RequireBalance(t, payers*amount/2, 0)
+	c.Agrees(t)
 
 	streamed := <-events
 	require.Len(t, streamed, 2*payers)
@@ -380,7 +376,7 @@ func TestGoSDKOnABadNetwork(t *testing.T) {
 }
 
 // earnAndSpend has a charge paid and pays an invoice with half of it.
-func earnAndSpend(ctx context.Context, c *client, client *lntpay.Client, i int, bolt11 string) error {
+func earnAndSpend(ctx context.Context, c *Client, client *lntpay.Client, i int, bolt11 string) error {
 	charge, err := client.Charges.Create(ctx, lntpay.ChargeParams{AmountMsat: 20 * lntpay.Sat, ExternalID: fmt.Sprint("payer-", i)})
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package e2e_test
+package suite
 
 import (
 	"testing"
@@ -11,14 +11,13 @@ import (
 )
 
 // The Temporal UI answers "which charges of this workspace wait, and for what".
-func TestOperatorFindsWhatWaits(t *testing.T) {
-	t.Parallel()
-	c := newClient(t)
-	charge := c.charge(t, 10, "")
-	id := text(charge, "id")
+func testOperatorFindsWhatWaits(t *testing.T, s *Stack) {
+	c := s.NewClient(t)
+	charge := c.Charge(t, 10, "")
+	id := Text(charge, "id")
 	for _, query := range []string{
-		"WorkspaceId = '" + c.workspaceID + "' AND Environment = 'sandbox' AND ExecutionStatus = 'Running'",
-		"PaymentHash = '" + text(charge, "payment_hash") + "' AND PaymentStatus = 'pending' AND AmountMsat = 10000",
+		"WorkspaceId = '" + c.WorkspaceID + "' AND Environment = 'sandbox' AND ExecutionStatus = 'Running'",
+		"PaymentHash = '" + Text(charge, "payment_hash") + "' AND PaymentStatus = 'pending' AND AmountMsat = 10000",
 	} {
 		require.Eventually(t, func() bool { return c.finds(t, query, "charge/"+id) }, 10*time.Second, 100*time.Millisecond, query)
 	}
@@ -29,13 +28,13 @@ func TestOperatorFindsWhatWaits(t *testing.T) {
 	require.Equal(t, "pending", state.Status)
 	require.Contains(t, state.WaitsFor, "waiting for payment until ")
 
-	c.pay(t, charge, 0)
-	query := "PaymentHash = '" + text(charge, "payment_hash") + "' AND PaymentStatus = 'paid' AND ExecutionStatus = 'Completed'"
+	c.Pay(t, charge, 0)
+	query := "PaymentHash = '" + Text(charge, "payment_hash") + "' AND PaymentStatus = 'paid' AND ExecutionStatus = 'Completed'"
 	require.Eventually(t, func() bool { return c.finds(t, query, "charge/"+id) }, 10*time.Second, 100*time.Millisecond, query)
 }
 
 // finds reports whether a search of the UI gives exactly this workflow.
-func (c *client) finds(t *testing.T, query, workflowID string) bool {
+func (c *Client) finds(t *testing.T, query, workflowID string) bool {
 	t.Helper()
 	found, err := c.Temporal.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Query: query})
 

@@ -1,4 +1,4 @@
-package e2e_test
+package suite
 
 import (
 	"bytes"
@@ -42,7 +42,7 @@ services:
 `
 
 // startGateway runs the binary in a folder that has the keys.
-func (c *client) startGateway(t *testing.T, binary, dir, upstream string) *gatewayProcess {
+func (c *Client) startGateway(t *testing.T, binary, dir, upstream string) *gatewayProcess {
 	t.Helper()
 	port, err := freeport.Take(2)
 	require.NoError(t, err)
@@ -74,8 +74,8 @@ func (g *gatewayProcess) stop(t *testing.T) string {
 	return g.log.String()
 }
 
-// ask sends a request with a token, if there is one.
-func (g *gatewayProcess) ask(t *testing.T, method, path string, credential *l402.Credential) (int, http.Header, object) {
+// Ask sends a request with a token, if there is one.
+func (g *gatewayProcess) Ask(t *testing.T, method, path string, credential *l402.Credential) (int, http.Header, Object) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, g.url+path, nil)
 	require.NoError(t, err)
@@ -87,16 +87,16 @@ func (g *gatewayProcess) ask(t *testing.T, method, path string, credential *l402
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
-	var answer object
+	var answer Object
 	require.NoError(t, json.Unmarshal(body, &answer), "%s", body)
 
 	return response.StatusCode, response.Header, answer
 }
 
 // buy pays for a request, from the payer's node.
-func (g *gatewayProcess) buy(t *testing.T, c *client, method, path string) *l402.Credential {
+func (g *gatewayProcess) buy(t *testing.T, c *Client, method, path string) *l402.Credential {
 	t.Helper()
-	status, header, answer := g.ask(t, method, path, nil)
+	status, header, answer := g.Ask(t, method, path, nil)
 	require.Equal(t, http.StatusPaymentRequired, status, answer)
 	challenge, err := l402.ParseChallenge(header)
 	require.NoError(t, err)
@@ -107,12 +107,11 @@ func (g *gatewayProcess) buy(t *testing.T, c *client, method, path string) *l402
 }
 
 // The gateway as it is deployed, before a service that knows nothing of money.
-func TestGateway(t *testing.T) {
-	t.Parallel()
-	ctx, c := t.Context(), newClient(t)
+func testGateway(t *testing.T, s *Stack) {
+	ctx, c := t.Context(), s.NewClient(t)
 	sdk := c.sdk(t, nil)
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = json.NewEncoder(w).Encode(object{"path": r.URL.Path, "charge": r.Header.Get("Lntpay-Charge-Id"), "amount": r.Header.Get("Lntpay-Amount-Msat")})
+		_ = json.NewEncoder(w).Encode(Object{"path": r.URL.Path, "charge": r.Header.Get("Lntpay-Charge-Id"), "amount": r.Header.Get("Lntpay-Amount-Msat")})
 	}))
 	t.Cleanup(upstream.Close)
 	dir := t.TempDir()
@@ -137,16 +136,16 @@ func TestGateway(t *testing.T) {
 	require.Equal(t, lntpay.ChargePaid, charge.Status)
 	require.EqualValues(t, 21_000, charge.AmountPaidMsat)
 	require.Equal(t, map[string]string{"l402_service": "shop", "l402_resource": "GET /report"}, charge.Metadata)
-	c.requireBooks(t, 21_000, 1)
+	c.RequireBooks(t, 21_000, 1)
 	c.requirePaidEvent(t, sdk, charge)
 
 	for _, gateway := range []*gatewayProcess{first, second, first} {
-		status, header, answer := gateway.ask(t, http.MethodGet, "/report", token)
+		status, header, answer := gateway.Ask(t, http.MethodGet, "/report", token)
 		require.Equal(t, http.StatusOK, status, answer)
-		require.Equal(t, object{"path": "/report", "charge": chargeID, "amount": "21000"}, answer)
+		require.Equal(t, Object{"path": "/report", "charge": chargeID, "amount": "21000"}, answer)
 		require.NotEmpty(t, header.Get("Payment-Receipt"))
 	}
-	status, _, answer := first.ask(t, http.MethodGet, "/health", nil)
+	status, _, answer := first.Ask(t, http.MethodGet, "/health", nil)
 	require.Equal(t, http.StatusOK, status)
 	require.Empty(t, answer["charge"])
 	requireNotFooled(t, second, token, first.buy(t, c, http.MethodGet, "/short/a"))
@@ -161,7 +160,7 @@ func TestGateway(t *testing.T) {
 }
 
 // requirePaidEvent finds the event of a charge among the workspace's.
-func (c *client) requirePaidEvent(t *testing.T, sdk *lntpay.Client, charge *lntpay.Charge) {
+func (c *Client) requirePaidEvent(t *testing.T, sdk *lntpay.Client, charge *lntpay.Charge) {
 	t.Helper()
 	for event, err := range sdk.Events.List(t.Context(), lntpay.EventFilter{}) {
 		require.NoError(t, err)
@@ -203,7 +202,7 @@ func requireNotFooled(t *testing.T, gateway *gatewayProcess, token, cheap *l402.
 		"other method":     {"POST", "/report", token, 402, l402.ErrWrongResource},
 		"other service":    {"GET", "/report", cheap, 402, l402.ErrWrongService},
 	} {
-		status, header, answer := gateway.ask(t, test.method, test.path, test.credential)
+		status, header, answer := gateway.Ask(t, test.method, test.path, test.credential)
 		require.Equal(t, test.status, status, "%s: %v", name, answer)
 		require.EqualValues(t, test.reason, answer["reason"], name)
 		_, err := l402.ParseChallenge(header)

@@ -1,4 +1,4 @@
-package e2e_test
+package suite
 
 import (
 	"crypto/rand"
@@ -22,19 +22,20 @@ import (
 	"github.com/lntpay/lntpay/ledger"
 	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/payments/bolt11"
 )
 
-// fund gives the workspace a balance by a charge that the payer pays.
-func (c *client) fund(t *testing.T, sats int) {
+// Fund gives the workspace a balance by a charge that the payer pays.
+func (c *Client) Fund(t *testing.T, sats int) {
 	t.Helper()
-	charge := c.charge(t, sats, "")
-	c.pay(t, charge, 0)
-	require.Equal(t, "paid", c.await(t, text(charge, "id"))["status"])
+	charge := c.Charge(t, sats, "")
+	c.Pay(t, charge, 0)
+	require.Equal(t, "paid", c.Await(t, Text(charge, "id"))["status"])
 }
 
-// payable is an invoice of the payer for a withdrawal. An amount of 0 leaves
+// Payable is an invoice of the payer for a withdrawal. An amount of 0 leaves
 // the amount open.
-func (c *client) payable(t *testing.T, amount payments.Msat) string {
+func (c *Client) Payable(t *testing.T, amount payments.Msat) string {
 	t.Helper()
 	bolt11, err := c.Net.AddInvoice(t.Context(), amount, time.Hour)
 	require.NoError(t, err)
@@ -42,20 +43,20 @@ func (c *client) payable(t *testing.T, amount payments.Msat) string {
 	return bolt11
 }
 
-// held is an invoice of the payer that it neither takes nor refuses by itself.
-type held struct {
-	bolt11   string
-	preimage lightning.Preimage
-	hash     lightning.Hash
+// Held is an invoice of the payer that it neither takes nor refuses by itself.
+type Held struct {
+	Bolt11   string
+	Preimage lightning.Preimage
+	Hash     lightning.Hash
 }
 
-func (c *client) hold(t *testing.T, amount payments.Msat) held {
+func (c *Client) Hold(t *testing.T, amount payments.Msat) Held {
 	t.Helper()
-	var h held
-	_, _ = rand.Read(h.preimage[:])
-	h.hash = h.preimage.Hash()
+	var h Held
+	_, _ = rand.Read(h.Preimage[:])
+	h.Hash = h.Preimage.Hash()
 	var err error
-	h.bolt11, err = c.Net.AddHoldInvoice(t.Context(), h.hash, amount, time.Hour)
+	h.Bolt11, err = c.Net.AddHoldInvoice(t.Context(), h.Hash, amount, time.Hour)
 	require.NoError(t, err)
 
 	return h
@@ -81,13 +82,13 @@ func stranger(t *testing.T, params *chaincfg.Params, amount payments.Msat) strin
 	return bolt11
 }
 
-// ask asks for a withdrawal, whatever becomes of it. As a client must, it
+// Ask asks for a withdrawal, whatever becomes of it. As a client must, it
 // repeats what a server that is too busy has not answered.
-func (c *client) ask(t *testing.T, bolt11, extra string) (int, object) {
+func (c *Client) Ask(t *testing.T, bolt11, extra string) (int, Object) {
 	t.Helper()
 	key, body := rand.Text(), fmt.Sprintf(`{"bolt11":%q%s}`, bolt11, extra)
 	for range 20 {
-		status, answer, _ := c.call(t, "POST", "/v1/withdrawals", body, "Idempotency-Key", key)
+		status, answer, _ := c.Call(t, "POST", "/v1/withdrawals", body, "Idempotency-Key", key)
 		if status != http.StatusServiceUnavailable {
 			return status, answer
 		}
@@ -98,38 +99,38 @@ func (c *client) ask(t *testing.T, bolt11, extra string) (int, object) {
 	return 0, nil
 }
 
-// withdraw asks for one that is accepted.
-func (c *client) withdraw(t *testing.T, bolt11, extra string) object {
+// Withdraw asks for one that is accepted.
+func (c *Client) Withdraw(t *testing.T, bolt11, extra string) Object {
 	t.Helper()
-	status, withdrawal := c.ask(t, bolt11, extra)
+	status, withdrawal := c.Ask(t, bolt11, extra)
 	require.Equal(t, http.StatusCreated, status, withdrawal)
 	require.Equal(t, "pending", withdrawal["status"])
 
 	return withdrawal
 }
 
-// refused asks for one that is not.
-func (c *client) refused(t *testing.T, bolt11, extra string, status int, code payments.Code) {
+// Refused asks for one that is not.
+func (c *Client) Refused(t *testing.T, bolt11, extra string, status int, code payments.Code) {
 	t.Helper()
-	got, problem := c.ask(t, bolt11, extra)
+	got, problem := c.Ask(t, bolt11, extra)
 	require.Equal(t, status, got, problem)
 	require.EqualValues(t, code, problem["code"])
 }
 
-func (c *client) withdrawal(t *testing.T, id string) object {
+func (c *Client) Withdrawal(t *testing.T, id string) Object {
 	t.Helper()
-	status, withdrawal, _ := c.call(t, "GET", "/v1/withdrawals/"+id, "")
+	status, withdrawal, _ := c.Call(t, "GET", "/v1/withdrawals/"+id, "")
 	require.Equal(t, http.StatusOK, status, withdrawal)
 
 	return withdrawal
 }
 
 // over waits until a withdrawal has ended.
-func (c *client) over(t *testing.T, id string, within time.Duration) object {
+func (c *Client) over(t *testing.T, id string, within time.Duration) Object {
 	t.Helper()
 	for deadline := time.Now().Add(within); ; {
 		wait := min(30, max(1, int(time.Until(deadline)/time.Second)))
-		status, withdrawal, _ := c.call(t, "GET", fmt.Sprintf("/v1/withdrawals/%s?wait=%d", id, wait), "")
+		status, withdrawal, _ := c.Call(t, "GET", fmt.Sprintf("/v1/withdrawals/%s?wait=%d", id, wait), "")
 		require.Equal(t, http.StatusOK, status, withdrawal)
 		if withdrawal["completed_at"] != nil {
 			return withdrawal
@@ -138,12 +139,12 @@ func (c *client) over(t *testing.T, id string, within time.Duration) object {
 	}
 }
 
-// overAs waits until a withdrawal has ended and checks how; code is "" for one
+// OverAs waits until a withdrawal has ended and checks how; code is "" for one
 // that must succeed.
-func (c *client) overAs(t *testing.T, id string, within time.Duration, code payments.FailureCode) object {
+func (c *Client) OverAs(t *testing.T, id string, within time.Duration, code payments.FailureCode) Object {
 	t.Helper()
 	withdrawal := c.over(t, id, within)
-	failure, _ := withdrawal["failure"].(object)
+	failure, _ := withdrawal["failure"].(Object)
 	if code == "" {
 		require.Equal(t, "succeeded", withdrawal["status"], failure)
 		require.Nil(t, failure)
@@ -158,27 +159,27 @@ func (c *client) overAs(t *testing.T, id string, within time.Duration, code paym
 	return withdrawal
 }
 
-// moment reads a time of the API.
-func moment(t *testing.T, o object, field string) time.Time {
+// Moment reads a time of the API.
+func Moment(t *testing.T, o Object, field string) time.Time {
 	t.Helper()
-	at, err := time.Parse(time.RFC3339Nano, text(o, field))
+	at, err := time.Parse(time.RFC3339Nano, Text(o, field))
 	require.NoError(t, err)
 
 	return at
 }
 
-func (c *client) requireBalance(t *testing.T, available, locked int64) {
+func (c *Client) RequireBalance(t *testing.T, available, locked int64) {
 	t.Helper()
-	_, balance, _ := c.call(t, "GET", "/v1/balance", "")
+	_, balance, _ := c.Call(t, "GET", "/v1/balance", "")
 	require.EqualValues(t, available, balance["available_msat"])
 	require.EqualValues(t, locked, balance["locked_msat"])
-	require.NoError(t, ledger.Verify(t.Context(), c.Store.Pool, c.workspaceID))
+	require.NoError(t, ledger.Verify(t.Context(), c.Store.Pool, c.WorkspaceID))
 }
 
-// transfers are the workspace's kinds and amounts, the oldest first.
-func (c *client) transfers(t *testing.T) []string {
+// Transfers are the workspace's kinds and amounts, the oldest first.
+func (c *Client) Transfers(t *testing.T) []string {
 	t.Helper()
-	rows, err := ledger.Transfers(t.Context(), c.Store.Pool, ledger.TransferFilter{WorkspaceID: c.workspaceID, Limit: 100})
+	rows, err := ledger.Transfers(t.Context(), c.Store.Pool, ledger.TransferFilter{WorkspaceID: c.WorkspaceID, Limit: 100})
 	require.NoError(t, err)
 	seen := make([]string, len(rows))
 	for i, row := range rows {
@@ -188,11 +189,11 @@ func (c *client) transfers(t *testing.T) []string {
 	return seen
 }
 
-// events are the types of the workspace's events, in order.
-func (c *client) events(t *testing.T) []string {
+// Events are the types of the workspace's events, in order.
+func (c *Client) Events(t *testing.T) []string {
 	t.Helper()
 	rows, err := c.Store.Pool.Query(t.Context(),
-		"SELECT type FROM event WHERE workspace_id = $1 ORDER BY sequence", c.workspaceID)
+		"SELECT type FROM event WHERE workspace_id = $1 ORDER BY sequence", c.WorkspaceID)
 	require.NoError(t, err)
 	types, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(t, err)
@@ -200,9 +201,9 @@ func (c *client) events(t *testing.T) []string {
 	return types
 }
 
-// agrees holds what the API says of the workspace's withdrawals, all of which
+// Agrees holds what the API says of the workspace's withdrawals, all of which
 // must be over, against what the node says it paid.
-func (c *client) agrees(t *testing.T) {
+func (c *Client) Agrees(t *testing.T) {
 	t.Helper()
 	list, err := c.Net.MerchantPayments(t.Context())
 	require.NoError(t, err)
@@ -228,16 +229,16 @@ func (c *client) agrees(t *testing.T) {
 		}
 	}
 	for _, withdrawal := range c.withdrawals(t) {
-		hash := text(withdrawal, "payment_hash")
+		hash := Text(withdrawal, "payment_hash")
 		c.agreesOn(t, withdrawal, records[hash], explained[hash])
 	}
 }
 
 // agreesOn is agrees for one withdrawal and the node's record of its hash;
 // explained says that another withdrawal of the hash has not failed.
-func (c *client) agreesOn(t *testing.T, withdrawal object, record *lnrpc.Payment, explained bool) {
+func (c *Client) agreesOn(t *testing.T, withdrawal Object, record *lnrpc.Payment, explained bool) {
 	t.Helper()
-	id := text(withdrawal, "id")
+	id := Text(withdrawal, "id")
 	var kind string
 	require.NoError(t, c.Store.Pool.QueryRow(t.Context(), "SELECT kind FROM withdrawal WHERE id = $1", id).Scan(&kind))
 	switch {
@@ -278,30 +279,58 @@ func requireOnce(t *testing.T, record *lnrpc.Payment) {
 }
 
 // requirePreimage checks the proof of payment.
-func requirePreimage(t *testing.T, withdrawal object) {
+func requirePreimage(t *testing.T, withdrawal Object) {
 	t.Helper()
-	preimage, err := hex.DecodeString(text(withdrawal, "preimage"))
+	preimage, err := hex.DecodeString(Text(withdrawal, "preimage"))
 	require.NoError(t, err)
 	hash := sha256.Sum256(preimage)
-	require.Equal(t, text(withdrawal, "payment_hash"), hex.EncodeToString(hash[:]))
+	require.Equal(t, Text(withdrawal, "payment_hash"), hex.EncodeToString(hash[:]))
 }
 
 // withdrawals are all of the workspace, which must be over, each as the list
 // and as its own page show it.
-func (c *client) withdrawals(t *testing.T) (all []object) {
+func (c *Client) withdrawals(t *testing.T) (all []Object) {
 	t.Helper()
 	for after := ""; ; {
-		_, list, _ := c.call(t, "GET", "/v1/withdrawals?limit=100"+after, "")
+		_, list, _ := c.Call(t, "GET", "/v1/withdrawals?limit=100"+after, "")
 		page, _ := list["data"].([]any)
 		for _, item := range page {
-			withdrawal, _ := item.(object)
+			withdrawal, _ := item.(Object)
 			require.Contains(t, []any{"succeeded", "failed"}, withdrawal["status"])
-			require.Equal(t, c.withdrawal(t, text(withdrawal, "id")), withdrawal)
+			require.Equal(t, c.Withdrawal(t, Text(withdrawal, "id")), withdrawal)
 			all = append(all, withdrawal)
 		}
 		if list["has_more"] != true {
 			return all
 		}
-		after = "&cursor=" + text(list, "next_cursor")
+		after = "&cursor=" + Text(list, "next_cursor")
 	}
+}
+
+// WithAmount names the amount of an invoice that leaves it open. No fee is
+// locked, so that what comes back is the amount.
+func WithAmount(amount payments.Msat) string {
+	return fmt.Sprintf(`,"amount_msat":%d,"max_fee_msat":0`, amount)
+}
+
+// Records are what the node has of an invoice.
+func (c *Client) Records(t *testing.T, bolt11 string) (found []*lnrpc.Payment) {
+	t.Helper()
+	hash, err := HashOf(bolt11)
+	require.NoError(t, err)
+	list, err := c.Net.MerchantPayments(t.Context())
+	require.NoError(t, err)
+	for _, payment := range list {
+		if payment.PaymentHash == hash.String() {
+			found = append(found, payment)
+		}
+	}
+
+	return found
+}
+
+func HashOf(text string) (lightning.Hash, error) {
+	invoice, err := bolt11.Decode(text, "regtest")
+
+	return invoice.PaymentHash, err
 }

@@ -1,4 +1,4 @@
-package e2e_test
+package suite
 
 import (
 	"bufio"
@@ -6,10 +6,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,6 +22,7 @@ import (
 	"rsc.io/qr"
 
 	"github.com/lntpay/lntpay/cli"
+	"github.com/lntpay/lntpay/deploy/devnet/freeport"
 	lntpay "github.com/lntpay/lntpay/sdk/go"
 )
 
@@ -40,7 +43,7 @@ var program = sync.OnceValues(func() (binary string, err error) {
 	return binary, nil
 })
 
-func removeProgram() {
+func RemovePrograms() {
 	if programFolder != "" {
 		_ = os.RemoveAll(programFolder)
 	}
@@ -53,14 +56,14 @@ type command struct {
 	stderr bytes.Buffer
 }
 
-func (c *client) start(t *testing.T, args ...string) *command {
+func (c *Client) start(t *testing.T, args ...string) *command {
 	t.Helper()
 	binary, err := program()
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	cmd := &command{Cmd: exec.CommandContext(ctx, binary, args...)}
-	cmd.Env = append(os.Environ(), "LNTPAY_API_KEY="+c.key, "LNTPAY_BASE_URL="+c.APIURL)
+	cmd.Env = append(os.Environ(), "LNTPAY_API_KEY="+c.Key, "LNTPAY_BASE_URL="+c.APIURL)
 	cmd.Stderr = &cmd.stderr
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -96,7 +99,7 @@ func (c *command) end(t *testing.T, code int) string {
 }
 
 // cli runs a command that ends well.
-func (c *client) cli(t *testing.T, args ...string) string {
+func (c *Client) cli(t *testing.T, args ...string) string {
 	t.Helper()
 
 	return c.start(t, args...).end(t, 0)
@@ -133,8 +136,21 @@ func requireQR(t *testing.T, text, drawn string) {
 	}
 }
 
+// listenArgs are of a command that listens where the worker reaches it.
+func (c *Client) listenArgs(t *testing.T) []string {
+	t.Helper()
+	args := []string{"webhooks", "listen"}
+	if c.Relay == nil {
+		return args
+	}
+	port, err := freeport.Take(1)
+	require.NoError(t, err)
+
+	return append(args, "--port", strconv.Itoa(port), "--url", c.reach(t, fmt.Sprintf("http://127.0.0.1:%d", port)))
+}
+
 // requireNoEndpoint checks that nothing is left of those that listened.
-func (c *client) requireNoEndpoint(t *testing.T) {
+func (c *Client) requireNoEndpoint(t *testing.T) {
 	t.Helper()
 	for left, err := range c.sdk(t, nil).WebhookEndpoints.List(t.Context()) {
 		require.Fail(t, "an endpoint is left", "%v %v", left, err)
@@ -142,10 +158,9 @@ func (c *client) requireNoEndpoint(t *testing.T) {
 }
 
 // What a person does in a terminal, from the first charge to the payout.
-func TestCLI(t *testing.T) {
-	t.Parallel()
-	c := newClient(t)
-	listen := c.start(t, "webhooks", "listen", "--count", "2", "--events", "charge.paid,withdrawal.succeeded")
+func testCLI(t *testing.T, s *Stack) {
+	c := s.NewClient(t)
+	listen := c.start(t, append(c.listenArgs(t), "--count", "2", "--events", "charge.paid,withdrawal.succeeded")...)
 	listen.until(t, "listening as we_")
 
 	create := c.start(t, "charges", "create", "--sats", "1000", "--description", "tea", "--metadata", "a=b", "--expires-in", "10m", "--qr", "--wait")
@@ -161,27 +176,27 @@ func TestCLI(t *testing.T) {
 	require.NotEmpty(t, paid)
 	requireQR(t, strings.ToUpper(bolt11), code)
 
-	charges := decoded[object](t, c.cli(t, "charges", "list", "--status", "paid", "--json"))
+	charges := decoded[Object](t, c.cli(t, "charges", "list", "--status", "paid", "--json"))
 	require.Len(t, charges, 1)
-	_, want, _ := c.call(t, "GET", "/v1/charges/"+text(charges[0], "id"), "")
+	_, want, _ := c.Call(t, "GET", "/v1/charges/"+Text(charges[0], "id"), "")
 	require.Equal(t, want, charges[0], "the API's object")
-	require.Contains(t, c.cli(t, "charges", "list"), text(charges[0], "id")+"  paid    1000 sat  ")
+	require.Contains(t, c.cli(t, "charges", "list"), Text(charges[0], "id")+"  paid    1000 sat  ")
 	_, one := listen.until(t, "VERIFIED ")
 	event := decoded[lntpay.Event](t, one)[0]
 	require.Equal(t, lntpay.EventChargePaid, event.Type)
 
-	invoice := c.payable(t, 500_123)
+	invoice := c.Payable(t, 500_123)
 	require.Regexp(t, `(?m)^amount +500\.123 sat$(.|\n)*^sufficient +yes$`, c.cli(t, "withdrawals", "quote", invoice))
 	withdraw := c.start(t, "withdrawals", "create", invoice, "--max-fee-sats", "7", "--wait", "--json")
-	states := decoded[object](t, withdraw.end(t, 0))
-	require.Equal(t, "succeeded", text(states[len(states)-1], "status"))
+	states := decoded[Object](t, withdraw.end(t, 0))
+	require.Equal(t, "succeeded", Text(states[len(states)-1], "status"))
 	var said struct {
 		Key string `json:"idempotency_key"`
 	}
 	require.NoError(t, json.Unmarshal(withdraw.stderr.Bytes(), &said))
-	again := decoded[object](t, c.cli(t, "withdrawals", "create", invoice, "--max-fee-sats", "7", "--json", "--idempotency-key", said.Key))
+	again := decoded[Object](t, c.cli(t, "withdrawals", "create", invoice, "--max-fee-sats", "7", "--json", "--idempotency-key", said.Key))
 	require.Equal(t, states[0], again[0], "the same withdrawal")
-	require.Contains(t, c.cli(t, "withdrawals", "watch", text(states[0], "id")), "\npreimage      "+text(states[len(states)-1], "preimage"))
+	require.Contains(t, c.cli(t, "withdrawals", "watch", Text(states[0], "id")), "\npreimage      "+Text(states[len(states)-1], "preimage"))
 	require.Contains(t, c.cli(t, "balance"), "available  499.877 sat\nlocked     0 sat, for withdrawals\n")
 
 	_, one = listen.until(t, "VERIFIED ")
@@ -192,17 +207,16 @@ func TestCLI(t *testing.T) {
 
 	tail := c.cli(t, "events", "tail", "--since", event.ID, "--count", "1", "--json")
 	require.Equal(t, one+"\n", tail, "the stream's bytes are those of the delivery")
-	require.Len(t, decoded[object](t, c.cli(t, "events", "list", "--all", "--json")), 2)
+	require.Len(t, decoded[Object](t, c.cli(t, "events", "list", "--all", "--json")), 2)
 }
 
 // Ctrl-C leaves nothing behind, and the stream goes on where it ended.
-func TestCLIEndsByCtrlC(t *testing.T) {
-	t.Parallel()
-	c := newClient(t)
-	listen := c.start(t, "webhooks", "listen")
+func testCLIEndsByCtrlC(t *testing.T, s *Stack) {
+	c := s.NewClient(t)
+	listen := c.start(t, c.listenArgs(t)...)
 	listen.until(t, "listening as we_")
 	cancel := func() string {
-		id := text(c.charge(t, 10, ""), "id")
+		id := Text(c.Charge(t, 10, ""), "id")
 		c.cli(t, "charges", "cancel", id)
 
 		return id
@@ -227,18 +241,17 @@ func TestCLIEndsByCtrlC(t *testing.T) {
 	require.Equal(t, last, canceled.ID)
 }
 
-func TestCLIExitCodes(t *testing.T) {
-	t.Parallel()
-	c := newClient(t)
-	charge := text(c.charge(t, 10, ""), "id")
+func testCLIExitCodes(t *testing.T, s *Stack) {
+	c := s.NewClient(t)
+	charge := Text(c.Charge(t, 10, ""), "id")
 	c.cli(t, "charges", "cancel", charge)
 	for args, code := range map[string]int{
 		"charges get " + charge:                              0,
 		"charges watch " + charge:                            cli.ExitEnded,
-		"charges get " + c.workspaceID:                       cli.ExitNotFound,
+		"charges get " + c.WorkspaceID:                       cli.ExitNotFound,
 		"charges create --sats 1 --sats 0":                   cli.ExitUsage,
 		"charges create --sats 100000000000":                 cli.ExitRefused,
-		"withdrawals create " + c.payable(t, 1000):           cli.ExitRefused,
+		"withdrawals create " + c.Payable(t, 1000):           cli.ExitRefused,
 		"events tail --since evt_00000000000000000000000z":   cli.ExitNotFound,
 		"balance --base-url http://127.0.0.1:1 --timeout 1s": cli.ExitUnknown,
 	} {

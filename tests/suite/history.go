@@ -1,4 +1,4 @@
-package e2e_test
+package suite
 
 import (
 	"bytes"
@@ -33,32 +33,31 @@ const (
 	replayDir = "../../workflows/testdata/replay"
 )
 
-// TestHistories leads charges and withdrawals through their lives on the real stack and reads
+// testHistories leads charges and withdrawals through their lives on the real stack and reads
 // the histories that they leave: none holds a secret. They are what
 // workflows.TestReplay replays; record them anew by LNTPAY_RECORD_HISTORIES=1.
-func TestHistories(t *testing.T) {
-	t.Parallel()
-	for name, live := range map[string]func(*client, *testing.T) (workflowID string){
-		"charge-paid":             (*client).livePaid,
-		"charge-expired":          (*client).liveExpired,
-		"charge-canceled":         (*client).liveCanceled,
-		"charge-paid-delivered":   (*client).liveDelivered,
-		"charge-paid-undelivered": (*client).liveUndelivered,
-		"delivery-retried":        (*client).liveRetried,
-		"node-watcher":            (*client).liveWatcher,
-		"sweeper":                 (*client).liveSweeper,
-		"withdrawal-succeeded":    (*client).liveWithdrawn,
-		"withdrawal-failed":       (*client).liveWithdrawalFailed,
-		"withdrawal-held":         (*client).liveWithdrawalHeld,
-		"withdrawal-booked":       (*client).liveBooked,
-		"withdrawal-refused":      (*client).liveWithdrawalRefused,
-		"quote":                   (*client).liveQuote,
-		"sandbox-paid":            (*client).liveSandboxPaid,
-		"sandbox-released":        (*client).liveSandboxReleased,
+func testHistories(t *testing.T, s *Stack) {
+	for name, live := range map[string]func(*Client, *testing.T) (workflowID string){
+		"charge-paid":             (*Client).livePaid,
+		"charge-expired":          (*Client).liveExpired,
+		"charge-canceled":         (*Client).liveCanceled,
+		"charge-paid-delivered":   (*Client).liveDelivered,
+		"charge-paid-undelivered": (*Client).liveUndelivered,
+		"delivery-retried":        (*Client).liveRetried,
+		"node-watcher":            (*Client).liveWatcher,
+		"sweeper":                 (*Client).liveSweeper,
+		"withdrawal-succeeded":    (*Client).liveWithdrawn,
+		"withdrawal-failed":       (*Client).liveWithdrawalFailed,
+		"withdrawal-held":         (*Client).liveWithdrawalHeld,
+		"withdrawal-booked":       (*Client).liveBooked,
+		"withdrawal-refused":      (*Client).liveWithdrawalRefused,
+		"quote":                   (*Client).liveQuote,
+		"sandbox-paid":            (*Client).liveSandboxPaid,
+		"sandbox-released":        (*Client).liveSandboxReleased,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newClient(t)
+			c := s.NewClient(t)
 			workflowID := live(c, t)
 			history := c.history(t, workflowID)
 			c.holdsNoSecret(t, history)
@@ -69,116 +68,116 @@ func TestHistories(t *testing.T) {
 	}
 }
 
-func (c *client) livePaid(t *testing.T) string {
-	charge := c.charge(t, 1000, `,"description":"replayed"`)
-	c.pay(t, charge, 0)
-	require.Equal(t, "paid", c.await(t, text(charge, "id"))["status"])
+func (c *Client) livePaid(t *testing.T) string {
+	charge := c.Charge(t, 1000, `,"description":"replayed"`)
+	c.Pay(t, charge, 0)
+	require.Equal(t, "paid", c.Await(t, Text(charge, "id"))["status"])
 
-	return c.ended(t, "charge/"+text(charge, "id"))
+	return c.ended(t, "charge/"+Text(charge, "id"))
 }
 
-func (c *client) liveExpired(t *testing.T) string {
-	id := text(c.charge(t, 1000, `,"expires_in":60`), "id")
+func (c *Client) liveExpired(t *testing.T) string {
+	id := Text(c.Charge(t, 1000, `,"expires_in":60`), "id")
 	c.ended(t, "charge/"+id)
-	require.Equal(t, "expired", c.await(t, id)["status"])
+	require.Equal(t, "expired", c.Await(t, id)["status"])
 
 	return "charge/" + id
 }
 
-func (c *client) liveCanceled(t *testing.T) string {
-	id := text(c.charge(t, 1000, ""), "id")
-	status, answer, _ := c.call(t, "POST", "/v1/charges/"+id+"/cancel", "{}")
+func (c *Client) liveCanceled(t *testing.T) string {
+	id := Text(c.Charge(t, 1000, ""), "id")
+	status, answer, _ := c.Call(t, "POST", "/v1/charges/"+id+"/cancel", "{}")
 	require.Equal(t, http.StatusOK, status, answer)
 
 	return c.ended(t, "charge/"+id)
 }
 
-func (c *client) liveDelivered(t *testing.T) string {
-	url, _ := receive(t)
-	c.subscribe(t, url)
+func (c *Client) liveDelivered(t *testing.T) string {
+	url, _ := c.Receive(t)
+	c.Subscribe(t, url)
 
 	return c.livePaid(t)
 }
 
-func (c *client) liveUndelivered(t *testing.T) string {
-	url, _ := receive(t, http.StatusServiceUnavailable)
-	c.subscribe(t, url)
+func (c *Client) liveUndelivered(t *testing.T) string {
+	url, _ := c.Receive(t, http.StatusServiceUnavailable)
+	c.Subscribe(t, url)
 
 	return c.livePaid(t)
 }
 
-func (c *client) liveRetried(t *testing.T) string {
+func (c *Client) liveRetried(t *testing.T) string {
 	c.liveUndelivered(t)
 	var id string
 	require.NoError(t, c.Store.Pool.QueryRow(t.Context(),
-		"SELECT id FROM delivery WHERE workspace_id = $1", c.workspaceID).Scan(&id))
+		"SELECT id FROM delivery WHERE workspace_id = $1", c.WorkspaceID).Scan(&id))
 
 	return c.ended(t, "delivery/"+id)
 }
 
-func (c *client) liveWatcher(t *testing.T) string { return c.busy(t, "node-watcher/") }
+func (c *Client) liveWatcher(t *testing.T) string { return c.busy(t, "node-watcher/") }
 
-func (c *client) liveSweeper(t *testing.T) string { return c.busy(t, "sweeper/") }
+func (c *Client) liveSweeper(t *testing.T) string { return c.busy(t, "sweeper/") }
 
 // liveWithdrawn has a healthy endpoint.
-func (c *client) liveWithdrawn(t *testing.T) string {
-	c.fund(t, 100)
-	url, got := receive(t)
-	c.subscribe(t, url)
-	id := text(c.withdraw(t, c.payable(t, 10_000), ""), "id")
-	c.overAs(t, id, 20*time.Second, "")
-	next(t, got)
+func (c *Client) liveWithdrawn(t *testing.T) string {
+	c.Fund(t, 100)
+	url, got := c.Receive(t)
+	c.Subscribe(t, url)
+	id := Text(c.Withdraw(t, c.Payable(t, 10_000), ""), "id")
+	c.OverAs(t, id, 20*time.Second, "")
+	Next(t, got)
 
 	return c.ended(t, "withdrawal/"+id)
 }
 
-func (c *client) liveWithdrawalFailed(t *testing.T) string {
-	c.fund(t, 100)
-	id := text(c.withdraw(t, stranger(t, &chaincfg.RegressionNetParams, 10_000), ""), "id")
-	c.overAs(t, id, 20*time.Second, payments.FailureNoRoute)
+func (c *Client) liveWithdrawalFailed(t *testing.T) string {
+	c.Fund(t, 100)
+	id := Text(c.Withdraw(t, stranger(t, &chaincfg.RegressionNetParams, 10_000), ""), "id")
+	c.OverAs(t, id, 20*time.Second, payments.FailureNoRoute)
 
 	return c.ended(t, "withdrawal/"+id)
 }
 
 // liveWithdrawalHeld is longer in flight than a send is listened to.
-func (c *client) liveWithdrawalHeld(t *testing.T) string {
-	c.fund(t, 100)
-	h := c.withdrawHeld(t, 10_000)
+func (c *Client) liveWithdrawalHeld(t *testing.T) string {
+	c.Fund(t, 100)
+	h := c.WithdrawHeld(t, 10_000)
 	require.Eventually(t, func() bool {
-		flight, _ := c.withdrawal(t, h.id)["in_flight"].(object)
+		flight, _ := c.Withdrawal(t, h.ID)["in_flight"].(Object)
 
 		return flight["checked_at"] != nil
 	}, time.Minute, time.Second, "nobody follows")
-	c.settle(t, h.preimage)
-	c.overAs(t, h.id, 20*time.Second, "")
+	c.Settle(t, h.Preimage)
+	c.OverAs(t, h.ID, 20*time.Second, "")
 
-	return c.ended(t, "withdrawal/"+h.id)
+	return c.ended(t, "withdrawal/"+h.ID)
 }
 
-func (c *client) liveBooked(t *testing.T) string {
-	c.fund(t, 100)
-	id := text(c.withdraw(t, text(newClient(t).charge(t, 10, ""), "bolt11"), ""), "id")
-	c.overAs(t, id, 20*time.Second, "")
+func (c *Client) liveBooked(t *testing.T) string {
+	c.Fund(t, 100)
+	id := Text(c.Withdraw(t, Text(c.NewClient(t).Charge(t, 10, ""), "bolt11"), ""), "id")
+	c.OverAs(t, id, 20*time.Second, "")
 
 	return c.ended(t, "withdrawal/"+id)
 }
 
 // liveWithdrawalRefused finds the run by its workspace: what is refused has no
 // id that a client would see.
-func (c *client) liveWithdrawalRefused(t *testing.T) string {
-	c.refused(t, c.payable(t, 10_000), "", http.StatusUnprocessableEntity, payments.CodeInsufficientBalance)
+func (c *Client) liveWithdrawalRefused(t *testing.T) string {
+	c.Refused(t, c.Payable(t, 10_000), "", http.StatusUnprocessableEntity, payments.CodeInsufficientBalance)
 	var id string
 	require.NoError(t, c.Store.Pool.QueryRow(t.Context(),
-		"SELECT resource_id FROM claim WHERE workspace_id = $1", c.workspaceID).Scan(&id))
+		"SELECT resource_id FROM claim WHERE workspace_id = $1", c.WorkspaceID).Scan(&id))
 
 	return c.ended(t, "withdrawal/"+id)
 }
 
 // liveQuote finds the run by its invoice, which is all that it holds.
-func (c *client) liveQuote(t *testing.T) (workflowID string) {
-	c.fund(t, 100)
-	bolt11 := c.payable(t, 10_000)
-	status, quote, _ := c.call(t, "POST", "/v1/withdrawals/quote", fmt.Sprintf(`{"bolt11":%q}`, bolt11))
+func (c *Client) liveQuote(t *testing.T) (workflowID string) {
+	c.Fund(t, 100)
+	bolt11 := c.Payable(t, 10_000)
+	status, quote, _ := c.Call(t, "POST", "/v1/withdrawals/quote", fmt.Sprintf(`{"bolt11":%q}`, bolt11))
 	require.Equal(t, http.StatusOK, status, quote)
 	require.EqualValues(t, 0, quote["estimated_fee_msat"])
 	require.Equal(t, true, quote["sufficient"])
@@ -202,33 +201,33 @@ func (c *client) liveQuote(t *testing.T) (workflowID string) {
 	return workflowID
 }
 
-func (c *client) liveSandboxPaid(t *testing.T) string {
-	charge := c.charge(t, 21, "")
-	payment := c.play(t, http.StatusAccepted, "charges/"+text(charge, "id")+"/pay", `{"amount_sats":25}`)
-	require.Equal(t, "paid", c.await(t, text(charge, "id"))["status"])
+func (c *Client) liveSandboxPaid(t *testing.T) string {
+	charge := c.Charge(t, 21, "")
+	payment := c.play(t, http.StatusAccepted, "charges/"+Text(charge, "id")+"/pay", `{"amount_sats":25}`)
+	require.Equal(t, "paid", c.Await(t, Text(charge, "id"))["status"])
 
-	return c.ended(t, "sandbox/"+text(payment, "id"))
+	return c.ended(t, "sandbox/"+Text(payment, "id"))
 }
 
 // liveSandboxReleased finds the run by its claim, whose id no client sees.
-func (c *client) liveSandboxReleased(t *testing.T) string {
-	c.fund(t, 100)
+func (c *Client) liveSandboxReleased(t *testing.T) string {
+	c.Fund(t, 100)
 	held := c.play(t, http.StatusCreated, "invoices", `{"amount_sats":10,"behaviour":"hold"}`)
-	withdrawal := c.withdraw(t, text(held, "bolt11"), "")
+	withdrawal := c.Withdraw(t, Text(held, "bolt11"), "")
 	require.NoError(t, c.Net.WaitHeld(t.Context(), paymentHashOf(t, held)))
-	c.play(t, http.StatusOK, "invoices/"+text(held, "id")+"/release", "")
-	c.overAs(t, text(withdrawal, "id"), 20*time.Second, "")
+	c.play(t, http.StatusOK, "invoices/"+Text(held, "id")+"/release", "")
+	c.OverAs(t, Text(withdrawal, "id"), 20*time.Second, "")
 	var id string
 	require.NoError(t, c.Store.Pool.QueryRow(t.Context(),
-		"SELECT resource_id FROM claim WHERE workspace_id = $1 AND path LIKE '%/release'", c.workspaceID).Scan(&id))
+		"SELECT resource_id FROM claim WHERE workspace_id = $1 AND path LIKE '%/release'", c.WorkspaceID).Scan(&id))
 
 	return c.ended(t, "sandbox/"+id)
 }
 
 // busy waits until a workflow of the node, which never ends, has begun.
-func (c *client) busy(t *testing.T, prefix string) string {
+func (c *Client) busy(t *testing.T, prefix string) string {
 	t.Helper()
-	workflowID := prefix + c.Config.Sandbox.Node.Name
+	workflowID := prefix + c.Environment.Node.Name
 	require.Eventually(t, func() bool {
 		run, err := c.Temporal.DescribeWorkflowExecution(t.Context(), workflowID, "")
 
@@ -239,14 +238,14 @@ func (c *client) busy(t *testing.T, prefix string) string {
 }
 
 // ended waits until a workflow has ended well.
-func (c *client) ended(t *testing.T, workflowID string) string {
+func (c *Client) ended(t *testing.T, workflowID string) string {
 	t.Helper()
 	require.NoError(t, c.Temporal.GetWorkflow(t.Context(), workflowID, "").Get(t.Context(), nil))
 
 	return workflowID
 }
 
-func (c *client) history(t *testing.T, workflowID string) *historypb.History {
+func (c *Client) history(t *testing.T, workflowID string) *historypb.History {
 	t.Helper()
 	history := &historypb.History{}
 	events := c.Temporal.GetWorkflowHistory(t.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
@@ -268,11 +267,11 @@ var secretsRead struct {
 }
 
 // fileSecrets are the keys and the macaroon that the stack's processes hold.
-func (c *client) fileSecrets(t *testing.T) (*lightning.KeyRing, [][]byte) {
+func (c *Client) fileSecrets(t *testing.T) (*lightning.KeyRing, [][]byte) {
 	t.Helper()
 	s := &secretsRead
 	s.once.Do(func() {
-		env := c.Config.Sandbox
+		env := c.Environment
 		if s.keys, s.err = lightning.LoadKeyRing(env.PreimageKeyFile, nil); s.err != nil {
 			return
 		}
@@ -296,13 +295,13 @@ func (c *client) fileSecrets(t *testing.T) (*lightning.KeyRing, [][]byte) {
 
 // holdsNoSecret looks for every preimage, key, token and invoice of the stack
 // in a history, in each form in which it could have got there.
-func (c *client) holdsNoSecret(t *testing.T, history *historypb.History) {
+func (c *Client) holdsNoSecret(t *testing.T, history *historypb.History) {
 	t.Helper()
 	raw, err := temporalproto.CustomJSONMarshalOptions{}.Marshal(history)
 	require.NoError(t, err)
 	seen := bytes.Join([][]byte{raw, payloads(t, raw)}, []byte("\n"))
 	keys, secrets := c.fileSecrets(t)
-	secrets = append([][]byte{[]byte(c.key), []byte("whsec_")}, secrets...)
+	secrets = append([][]byte{[]byte(c.Key), []byte("whsec_")}, secrets...)
 	secrets = append(secrets, c.proofs(t)...)
 	secrets = append(secrets, c.played(t, keys)...)
 	rows, err := c.Store.Pool.Query(t.Context(), "SELECT id, node, key_id, coalesce(bolt11, 'none of it') FROM charge")
@@ -327,7 +326,7 @@ func (c *client) holdsNoSecret(t *testing.T, history *historypb.History) {
 }
 
 // proofs are the preimages and the invoices of all withdrawals.
-func (c *client) proofs(t *testing.T) (all [][]byte) {
+func (c *Client) proofs(t *testing.T) (all [][]byte) {
 	t.Helper()
 	rows, err := c.Store.Pool.Query(t.Context(), "SELECT bolt11, preimage FROM withdrawal")
 	require.NoError(t, err)
@@ -347,7 +346,7 @@ func (c *client) proofs(t *testing.T) (all [][]byte) {
 }
 
 // played are the preimages and the invoices of the sandbox.
-func (c *client) played(t *testing.T, keys *lightning.KeyRing) (all [][]byte) {
+func (c *Client) played(t *testing.T, keys *lightning.KeyRing) (all [][]byte) {
 	t.Helper()
 	rows, err := c.Store.Pool.Query(t.Context(), "SELECT id, key_id, bolt11 FROM sandbox_invoice")
 	require.NoError(t, err)

@@ -1,4 +1,4 @@
-package e2e_test
+package suite
 
 import (
 	"context"
@@ -23,7 +23,7 @@ import (
 
 // runNode runs one of the JavaScript SDK's test files as a client's
 // application, with an API that may be behind something.
-func (c *client) runNode(t *testing.T, file, apiURL string) {
+func (c *Client) runNode(t *testing.T, file, apiURL string) {
 	t.Helper()
 	node, err := exec.LookPath("node")
 	require.NoError(t, err, "the JavaScript SDK is tested with node 18 or newer, which is not installed (Debian: apt-get install nodejs)")
@@ -36,7 +36,7 @@ func (c *client) runNode(t *testing.T, file, apiURL string) {
 	defer cancel()
 	// Not by --test, whose child would outlive it when it is killed.
 	cmd := exec.CommandContext(ctx, node, filepath.Join("../../sdk/js/test", file))
-	cmd.Env = append(os.Environ(), "LNTPAY_BASE_URL="+apiURL, "LNTPAY_API_KEY="+c.key, "LNTPAY_TEST_URL="+c.serveOutside(t))
+	cmd.Env = append(os.Environ(), "LNTPAY_BASE_URL="+apiURL, "LNTPAY_API_KEY="+c.Key, "LNTPAY_TEST_URL="+c.serveOutside(t))
 	output, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", output)
 	require.Regexp(t, `(?m)^. pass [1-9]`, string(output), "there are tests in %s", file)
@@ -49,11 +49,13 @@ type outside struct {
 	AmountMsat payments.Msat `json:"amount_msat"`
 	// Preimage is what paying the invoice has revealed.
 	Preimage string `json:"preimage"`
+	// URL is where something listens on loopback, and where the worker reaches it.
+	URL string `json:"url"`
 }
 
 // serveOutside serves what a test needs from the rest of the world: somebody
-// who pays, and who has an invoice.
-func (c *client) serveOutside(t *testing.T) string {
+// who pays, who has an invoice, and a way to a port for the worker.
+func (c *Client) serveOutside(t *testing.T) string {
 	t.Helper()
 	mux := http.NewServeMux()
 	serve := func(path string, do func(ctx context.Context, asked *outside) error) {
@@ -82,22 +84,25 @@ func (c *client) serveOutside(t *testing.T) string {
 
 		return err
 	})
+	serve("/relay", func(_ context.Context, asked *outside) error {
+		asked.URL = c.reach(t, asked.URL)
+
+		return nil
+	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 
 	return server.URL
 }
 
-func TestJavaScriptSDK(t *testing.T) {
-	t.Parallel()
-	c := newClient(t)
+func testJavaScriptSDK(t *testing.T, s *Stack) {
+	c := s.NewClient(t)
 	c.runNode(t, "stack.test.js", c.APIURL)
-	c.agrees(t)
+	c.Agrees(t)
 }
 
-func TestJavaScriptSDKOnALossyNetwork(t *testing.T) {
-	t.Parallel()
-	c := newClient(t)
+func testJavaScriptSDKOnALossyNetwork(t *testing.T, s *Stack) {
+	c := s.NewClient(t)
 	network := newLossy(t, c.APIURL)
 	c.runNode(t, "lossy.test.js", network.url)
 	t.Logf("%d requests, lost before the server %d, after it %d, of those writes %d", network.requests.Load(), network.before.Load(),
@@ -110,11 +115,11 @@ func TestJavaScriptSDKOnALossyNetwork(t *testing.T) {
 	// invoice.
 	var charges, withdrawals int
 	require.NoError(t, c.Store.Pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM charge WHERE workspace_id = $1),
-		(SELECT count(*) FROM withdrawal WHERE workspace_id = $1)`, c.workspaceID).Scan(&charges, &withdrawals))
+		(SELECT count(*) FROM withdrawal WHERE workspace_id = $1)`, c.WorkspaceID).Scan(&charges, &withdrawals))
 	require.Equal(t, 30, charges)
 	require.Equal(t, 10, withdrawals)
-	c.requireBalance(t, 10*(100_000-20_000), 0)
-	c.agrees(t)
+	c.RequireBalance(t, 10*(100_000-20_000), 0)
+	c.Agrees(t)
 }
 
 // lossy is a network that fails on every third request, by turns before the

@@ -1,4 +1,4 @@
-package e2e_test
+package suite
 
 import (
 	"bufio"
@@ -29,7 +29,7 @@ import (
 var l402Key = l402.NewKey([32]byte{4, 2})
 
 // gated serves a handler that costs 21 sats a request.
-func (c *client) gated(t *testing.T, change func(*gate.Config)) string {
+func (c *Client) gated(t *testing.T, change func(*gate.Config)) string {
 	t.Helper()
 	config := gate.Config{
 		Charges: c.sdk(t, nil).Charges, Key: l402Key, Service: "weather", Price: gate.Fixed(21 * lntpay.Sat),
@@ -82,7 +82,7 @@ func asked(t *testing.T, header http.Header) (token, bolt11 string) {
 }
 
 // purchase pays for a request.
-func (c *client) purchase(t *testing.T, url string) (token string, preimage lightning.Preimage) {
+func (c *Client) purchase(t *testing.T, url string) (token string, preimage lightning.Preimage) {
 	t.Helper()
 	status, header, body := fetch(t, http.MethodGet, url)
 	require.Equal(t, http.StatusPaymentRequired, status, body)
@@ -98,17 +98,16 @@ func credential(scheme, token string, preimage lightning.Preimage) string {
 }
 
 // What is paid for is served and booked, to clients of all kinds.
-func TestL402(t *testing.T) {
-	t.Parallel()
-	c := newClient(t)
+func testL402(t *testing.T, s *Stack) {
+	c := s.NewClient(t)
 	url := c.gated(t, func(*gate.Config) {})
-	status, header, body := fetch(t, http.MethodGet, url+"/forecast?customer=7", "Bearer "+c.key)
+	status, header, body := fetch(t, http.MethodGet, url+"/forecast?customer=7", "Bearer "+c.Key)
 	require.Equal(t, http.StatusPaymentRequired, status)
 	token, bolt11 := asked(t, header)
-	var problem object
+	var problem Object
 	require.NoError(t, json.Unmarshal([]byte(body), &problem))
 	require.Equal(t, []any{"payment_required", token, bolt11, 21_000.0}, []any{problem["code"], problem["macaroon"], problem["invoice"], problem["amount_msat"]})
-	id := text(problem, "charge_id")
+	id := Text(problem, "charge_id")
 	macaroon, err := l402.ParseMacaroon(token)
 	require.NoError(t, err)
 	require.Equal(t, id, macaroon.ID.ChargeID())
@@ -134,13 +133,12 @@ func TestL402(t *testing.T) {
 	require.Equal(t, "GET /forecast", charge.Description)
 	require.Equal(t, map[string]string{"l402_service": "weather", "l402_resource": "GET /forecast", "customer": "7"}, charge.Metadata)
 	require.InDelta(t, 600, charge.ExpiresAt.Sub(charge.CreatedAt).Seconds(), 2)
-	c.requireBooks(t, 21_000, 1)
+	c.RequireBooks(t, 21_000, 1)
 }
 
 // What was not paid for stays shut, whatever is made of a token that was.
-func TestL402Refuses(t *testing.T) {
-	t.Parallel()
-	c := newClient(t)
+func testL402Refuses(t *testing.T, s *Stack) {
+	c := s.NewClient(t)
 	url := c.gated(t, func(*gate.Config) {})
 	token, preimage := c.purchase(t, url+"/forecast")
 	macaroon, err := l402.ParseMacaroon(token)
@@ -168,7 +166,7 @@ func TestL402Refuses(t *testing.T) {
 	} {
 		status, _, body := fetch(t, http.MethodGet, url+test.path, test.authorization)
 		require.Equal(t, test.status, status, name)
-		var problem object
+		var problem Object
 		require.NoError(t, json.Unmarshal([]byte(body), &problem))
 		require.Equal(t, test.reason, problem["reason"], name)
 	}
@@ -178,7 +176,7 @@ func TestL402Refuses(t *testing.T) {
 }
 
 // settled waits for a charge and is what the workspace then has.
-func (c *client) settled(t *testing.T, chargeID string) int64 {
+func (c *Client) settled(t *testing.T, chargeID string) int64 {
 	t.Helper()
 	charge, err := c.sdk(t, nil).Charges.Wait(t.Context(), chargeID)
 	require.NoError(t, err)
@@ -190,16 +188,15 @@ func (c *client) settled(t *testing.T, chargeID string) int64 {
 }
 
 // The program of the quickstart sells a request for 21 sats, once.
-func TestL402Quickstart(t *testing.T) {
-	t.Parallel()
-	c := newClient(t)
+func testL402Quickstart(t *testing.T, s *Stack) {
+	c := s.NewClient(t)
 	binary := filepath.Join(t.TempDir(), "l402-go")
 	said, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../docs/quickstarts/l402-go").CombinedOutput()
 	require.NoError(t, err, "%s", said)
 	program := exec.CommandContext(t.Context(), binary)
 	program.Stderr = os.Stderr
 	program.Env = append(os.Environ(),
-		"LNTPAY_API_KEY="+c.key, "LNTPAY_BASE_URL="+c.APIURL, "LNTPAY_L402_KEY="+strings.Repeat("4a", 32), "PORT=0")
+		"LNTPAY_API_KEY="+c.Key, "LNTPAY_BASE_URL="+c.APIURL, "LNTPAY_L402_KEY="+strings.Repeat("4a", 32), "PORT=0")
 	stdout, err := program.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, program.Start())
