@@ -1,4 +1,4 @@
-package faults_test
+package load
 
 import (
 	"crypto/hmac"
@@ -41,7 +41,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	body, err := io.ReadAll(request.Body)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err != nil || request.Header.Get(webhooks.HeaderSignature) != ownSignature(r.secret, body) {
+	if err != nil || request.Header.Get(webhooks.HeaderSignature) != OwnSignature(r.secret, body) {
 		r.forged++
 		w.WriteHeader(http.StatusBadRequest)
 
@@ -54,8 +54,8 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	}
 }
 
-// ownSignature is x-lntpay-signature, computed as the contract says.
-func ownSignature(secret string, body []byte) string {
+// OwnSignature is x-lntpay-signature, computed as the contract says.
+func OwnSignature(secret string, body []byte) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	_, _ = mac.Write(body)
 

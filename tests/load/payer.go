@@ -1,4 +1,4 @@
-package faults_test
+package load
 
 import (
 	"context"
@@ -12,40 +12,39 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-
-	"github.com/lntpay/lntpay/deploy/devnet"
 )
 
-// payer pays charges from the stack's other node.
-type payer struct{ router routerrpc.RouterClient }
+// Payer pays charges from the stack's other node.
+type Payer struct{ router routerrpc.RouterClient }
 
-func newPayer(t *testing.T, s *stack) *payer {
+// NewPayer dials it.
+func NewPayer(t *testing.T, s Target) *Payer {
 	t.Helper()
-	conn, err := s.dev.Lnd.Payer.Connect()
+	conn, err := s.Payer()
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 
-	return &payer{router: routerrpc.NewRouterClient(conn)}
+	return &Payer{router: routerrpc.NewRouterClient(conn)}
 }
 
-// pay pays until the node says SUCCEEDED, and returns when it said so. While
+// Pay pays until the node says SUCCEEDED, and returns when it said so. While
 // the merchant's node is away payments fail, and are tried again.
-func (p *payer) pay(ctx context.Context, charge chargeObject) (time.Time, error) {
+func (p *Payer) Pay(ctx context.Context, charge ChargeObject) (time.Time, error) {
 	for {
-		payment, err := p.attempt(ctx, charge)
+		payment, err := p.Attempt(ctx, charge)
 		if err == nil && payment.Status == lnrpc.Payment_SUCCEEDED {
 			return time.Now(), nil
 		}
 		select {
-		case <-time.After(2 * repeatPause):
+		case <-time.After(2 * RepeatPause):
 		case <-ctx.Done():
 			return time.Time{}, fmt.Errorf("%s was never paid; last: %s, %v", charge.ID, payment.GetFailureReason(), err)
 		}
 	}
 }
 
-// attempt sends a payment, or follows the one that an earlier call sent.
-func (p *payer) attempt(ctx context.Context, charge chargeObject) (*lnrpc.Payment, error) {
+// Attempt sends a payment, or follows the one that an earlier call sent.
+func (p *Payer) Attempt(ctx context.Context, charge ChargeObject) (*lnrpc.Payment, error) {
 	stream, err := p.router.SendPaymentV2(ctx, &routerrpc.SendPaymentRequest{
 		PaymentRequest: charge.Bolt11, TimeoutSeconds: 20, FeeLimitMsat: 10_000, NoInflightUpdates: true,
 	})
@@ -68,10 +67,10 @@ func (p *payer) attempt(ctx context.Context, charge chargeObject) (*lnrpc.Paymen
 	return track.Recv()
 }
 
-// settled asks a node what was paid to it, in millisatoshi by payment hash.
-func settled(t *testing.T, node *devnet.Lnd) map[string]int64 {
+// Settled asks a node what was paid to it, in millisatoshi by payment hash.
+func Settled(t *testing.T, node Connect) map[string]int64 {
 	t.Helper()
-	conn, err := node.Connect()
+	conn, err := node()
 	require.NoError(t, err)
 	defer func() { _ = conn.Close() }()
 	amounts := map[string]int64{}

@@ -1,4 +1,4 @@
-package faults_test
+package load
 
 import (
 	"maps"
@@ -14,10 +14,15 @@ const (
 	// creditedWithin bounds the wait for credits, longer than what is
 	// promised, so that a broken promise is reported with its figure.
 	creditedWithin = 90 * time.Second
-	// deliveredWithin is for an attempt that died with its worker: a minute
+	// DeliveredWithin is for an attempt that died with its worker: a minute
 	// until its row is overdue, one more until it counts as forgotten, and
 	// one until the sweeper comes by.
-	deliveredWithin = 3 * time.Minute
+	DeliveredWithin = 3 * time.Minute
+	// CreditWithin is what the product promises: what the node settled is
+	// credited this soon after the recovery.
+	CreditWithin = 15 * time.Second
+	// Poll is between two looks at what must come true.
+	Poll = 25 * time.Millisecond
 )
 
 type transferObject struct {
@@ -28,8 +33,8 @@ type transferObject struct {
 	CreatedAt  time.Time `json:"created_at"`
 }
 
-// event is a row: what was to be delivered, and when it came to be.
-type event struct {
+// Event is a row: what was to be delivered, and when it came to be.
+type Event struct {
 	ID         string
 	Type       string
 	Sequence   int64
@@ -37,58 +42,58 @@ type event struct {
 	CreatedAt  time.Time
 }
 
-// events reads all events of the workspace, in their order.
-func events(t *testing.T, s *stack) []event {
+// Events reads all events of the workspace, in their order.
+func Events(t *testing.T, s Target) []Event {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), s.dev.DatabaseURL)
+	conn, err := pgx.Connect(t.Context(), s.DatabaseURL)
 	require.NoError(t, err)
 	defer func() { _ = conn.Close(t.Context()) }()
 	rows, err := conn.Query(t.Context(), `SELECT id, type, sequence, resource_id, created_at
-		FROM event WHERE workspace_id = $1 ORDER BY sequence`, s.dev.WorkspaceID)
+		FROM event WHERE workspace_id = $1 ORDER BY sequence`, s.WorkspaceID)
 	require.NoError(t, err)
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[event])
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Event])
 	require.NoError(t, err)
 
 	return list
 }
 
-// check compares the workspace with the merchant's node after outages.
-func (w *workspace) check(t *testing.T, s *stack, what string, outages []outage) {
+// Check compares the workspace with the merchant's node after outages.
+func (w *Workspace) Check(t *testing.T, s Target, what string, outages []Outage) {
 	t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	require.Empty(t, w.wrong)
-	onNode := settled(t, s.dev.Lnd.Merchant)
+	require.Empty(t, w.Wrong)
+	onNode := Settled(t, s.Merchant)
 	due := int64(0)
 	for _, charge := range w.byKey {
 		due += onNode[charge.PaymentHash]
 	}
-	w.awaitBalance(t, due)
+	w.AwaitBalance(t, due)
 	w.checkCharges(t, onNode)
 	transfers := w.checkTransfers(t, onNode)
 	w.checkEvents(t, s)
 	w.checkDelays(t, what, transfers, outages)
 }
 
-// awaitBalance waits until the balance is what the node received.
-func (w *workspace) awaitBalance(t *testing.T, due int64) {
+// AwaitBalance waits until the balance is what the node received.
+func (w *Workspace) AwaitBalance(t *testing.T, due int64) {
 	t.Helper()
 	balance := int64(-1)
 	deadline := time.Now().Add(creditedWithin)
 	for balance != due && time.Now().Before(deadline) {
-		balance = get[struct {
+		balance = Get[struct {
 			AvailableMsat int64 `json:"available_msat"`
-		}](t, &w.client, "/v1/balance").AvailableMsat
-		pause(t, 4*poll, nil)
+		}](t, &w.Client, "/v1/balance").AvailableMsat
+		Pause(t, 4*Poll, nil)
 	}
 	require.Equal(t, due, balance, "the balance is not what the node received")
 }
 
 // checkCharges: each key has one charge, the one it was answered with, and
 // what the node settled is paid.
-func (w *workspace) checkCharges(t *testing.T, onNode map[string]int64) {
+func (w *Workspace) checkCharges(t *testing.T, onNode map[string]int64) {
 	t.Helper()
-	charges := all[chargeObject](t, &w.client, "/v1/charges")
+	charges := All[ChargeObject](t, &w.Client, "/v1/charges")
 	require.Len(t, charges, len(w.byKey), "charges and keys")
 	for _, charge := range charges {
 		require.Equal(t, w.byKey[charge.ExternalID].ID, charge.ID, "two charges for one key")
@@ -107,9 +112,9 @@ func (w *workspace) checkCharges(t *testing.T, onNode map[string]int64) {
 
 // checkTransfers: one credit for each settled charge, of the node's amount,
 // and no gap between the sequence numbers.
-func (w *workspace) checkTransfers(t *testing.T, onNode map[string]int64) map[string]transferObject {
+func (w *Workspace) checkTransfers(t *testing.T, onNode map[string]int64) map[string]transferObject {
 	t.Helper()
-	list := all[transferObject](t, &w.client, "/v1/ledger/transfers")
+	list := All[transferObject](t, &w.Client, "/v1/ledger/transfers")
 	slices.Reverse(list)
 	byCharge := map[string]transferObject{}
 	for i, transfer := range list {
@@ -131,10 +136,10 @@ func (w *workspace) checkTransfers(t *testing.T, onNode map[string]int64) map[st
 }
 
 // checkEvents: one event for each paid charge, no gap between the numbers.
-func (w *workspace) checkEvents(t *testing.T, s *stack) {
+func (w *Workspace) checkEvents(t *testing.T, s Target) {
 	t.Helper()
 	told := map[string]bool{}
-	for i, event := range events(t, s) {
+	for i, event := range Events(t, s) {
 		require.EqualValues(t, i+1, event.Sequence)
 		require.Equal(t, "charge.paid", event.Type)
 		require.False(t, told[event.ResourceID], "two events of %s", event.ResourceID)
@@ -147,7 +152,7 @@ func (w *workspace) checkEvents(t *testing.T, s *stack) {
 
 // checkDelays: what the node settled was credited in time, counted from the
 // end of the last outage that held it up.
-func (w *workspace) checkDelays(t *testing.T, what string, transfers map[string]transferObject, outages []outage) {
+func (w *Workspace) checkDelays(t *testing.T, what string, transfers map[string]transferObject, outages []Outage) {
 	t.Helper()
 	began := w.checked
 	w.checked = time.Now()
@@ -159,8 +164,8 @@ func (w *workspace) checkDelays(t *testing.T, what string, transfers map[string]
 		count++
 		from, credited := paidAt, transfers[id].CreatedAt
 		for _, o := range outages {
-			if from.Before(o.to) && credited.After(o.from) {
-				from = o.to
+			if from.Before(o.To) && credited.After(o.From) {
+				from = o.To
 			}
 		}
 		worst = max(worst, credited.Sub(paidAt))
@@ -168,15 +173,15 @@ func (w *workspace) checkDelays(t *testing.T, what string, transfers map[string]
 			held++
 			worstAfter = max(worstAfter, credited.Sub(from))
 		}
-		require.LessOrEqual(t, credited.Sub(from), creditWithin, "%s waited for its credit", id)
+		require.LessOrEqual(t, credited.Sub(from), CreditWithin, "%s waited for its credit", id)
 	}
 	t.Logf("%s: %d charges paid; all credited %s after the recovery (%d were open then); the longest wait from payment to credit was %s",
 		what, count, worstAfter.Round(time.Millisecond), held, worst.Round(time.Millisecond))
 }
 
-// checkDeliveries: every event of a paid charge arrived, signed.
-func (w *workspace) checkDeliveries(t *testing.T, s *stack) {
-	events := events(t, s)
+// CheckDeliveries: every event of a paid charge arrived, signed.
+func (w *Workspace) CheckDeliveries(t *testing.T, s Target) {
+	events := Events(t, s)
 	var missing []string
 	require.Eventually(t, func() bool {
 		first, _, _ := w.receiver.arrived()
@@ -188,7 +193,7 @@ func (w *workspace) checkDeliveries(t *testing.T, s *stack) {
 		}
 
 		return len(missing) == 0
-	}, deliveredWithin, 4*poll, "events that never arrived: %s", &lazy{&missing})
+	}, DeliveredWithin, 4*Poll, "events that never arrived: %s", &Lazy{Texts: &missing})
 	first, count, forged := w.receiver.arrived()
 	require.Zero(t, forged, "deliveries with a wrong signature")
 	var delays []time.Duration
