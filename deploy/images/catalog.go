@@ -93,9 +93,11 @@ const (
 	btcdDockerfile = "FROM scratch\nCOPY btcd /\nUSER 65532:65532\nENTRYPOINT [\"/btcd\"]\n"
 	lndDockerfile  = "FROM scratch\nCOPY lnd /\nUSER 65532:65532\nENTRYPOINT [\"/lnd\"]\n"
 
-	// The folders of rootfs.tar have their owners in it.
+	// The folders of rootfs.tar have their owners in it. A library that is missing
+	// fails the build.
 	postgresDockerfile = "FROM scratch\nADD rootfs.tar /\nCOPY entrypoint.sh /usr/local/bin/\n" +
 		"ENV PGDATA=/var/lib/postgresql/data LANG=C.UTF-8 PATH=/usr/local/bin:/usr/lib/postgresql/bin:/usr/bin:/bin\n" +
+		"RUN postgres --version && initdb --version && psql --version && pg_dump --version && pg_basebackup --version\n" +
 		"VOLUME /var/lib/postgresql/data\nUSER postgres\nSTOPSIGNAL SIGINT\nEXPOSE 5432\n" +
 		"ENTRYPOINT [\"/usr/local/bin/entrypoint.sh\"]\nCMD [\"postgres\"]\n"
 
@@ -171,7 +173,7 @@ func lastStage(text string) (string, error) {
 		return "", errors.New("deploy/Dockerfile: the last of two stages is not FROM scratch")
 	}
 
-	return "FROM scratch\n" + strings.ReplaceAll(stage, "--from=build /", ""), nil
+	return "FROM scratch\n" + strings.ReplaceAll(stage, "--from=build ", ""), nil
 }
 
 // volumes are the folders of the Dockerfile's label: the first stage makes them.
