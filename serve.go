@@ -61,13 +61,21 @@ func serve(ctx context.Context, cfg *config.Config, p parts) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	group, ctx := errgroup.WithContext(ctx)
+	workerCtx := ctx
+	if p.api {
+		// What the API still serves while it drains needs the worker.
+		var stopWorkers context.CancelFunc
+		workerCtx, stopWorkers = context.WithCancel(context.WithoutCancel(ctx))
+		group.Go(func() error {
+			defer stopWorkers()
+
+			return runAPI(ctx, cfg, registry, log)
+		})
+	}
 	if p.worker {
 		for name, env := range environments {
-			group.Go(func() error { return runWorker(ctx, name, env, cfg, registry, log, !p.api) })
+			group.Go(func() error { return runWorker(workerCtx, name, env, cfg, registry, log, !p.api) })
 		}
-	}
-	if p.api {
-		group.Go(func() error { return runAPI(ctx, cfg, registry, log) })
 	}
 
 	return group.Wait()
@@ -88,28 +96,48 @@ func runWorker(ctx context.Context, name payments.Environment, env config.Enviro
 	registry *prometheus.Registry, log *slog.Logger, alone bool,
 ) error {
 	log = log.With("environment", name)
-	w, err := worker.New(ctx, name, env, cfg.Webhooks, registry, log)
+	w, err := worker.New(ctx, name, env, cfg.Webhooks, registry, log, func(w *worker.Worker) {
+		w.StopTimeout = time.Duration(cfg.Worker.ShutdownTimeoutMS) * time.Millisecond
+	})
 	if err != nil {
 		return fmt.Errorf("worker of %s: %w", name, err)
 	}
 	defer w.Close()
 	group, ctx := errgroup.WithContext(ctx)
+	// Health and metrics stay visible while what runs ends.
+	operatorCtx, stopOperator := context.WithCancel(context.WithoutCancel(ctx))
 	if alone {
-		group.Go(func() error { return serveOperator(ctx, cfg.Worker.OperatorListen, registry, w.Ready) })
+		group.Go(func() error {
+			return serveOperator(operatorCtx, cfg.Worker.OperatorListen, registry, w.Ready, ctx.Done())
+		})
 	}
-	group.Go(func() error { return w.Run(ctx) })
+	group.Go(func() error {
+		defer stopOperator()
+
+		return w.Run(ctx)
+	})
 	log.InfoContext(ctx, "worker runs", "node", w.Node.Name(), "pubkey", w.Node.Pubkey())
 
 	return group.Wait()
 }
 
-// serveOperator serves the worker's health and metrics.
+// serveOperator serves the worker's health and metrics until ctx ends; from
+// stopping on it is not ready.
 func serveOperator(ctx context.Context, address string, registry *prometheus.Registry,
-	ready func(context.Context) map[string]error,
+	ready func(context.Context) map[string]error, stopping <-chan struct{},
 ) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-stopping:
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprintln(w, `{"status":"draining"}`)
+
+			return
+		default:
+		}
 		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 		defer cancel()
 		for what, err := range ready(ctx) {

@@ -64,6 +64,7 @@ func setup(t *testing.T, change ...func(*api.Options)) *bench {
 		},
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
+	options.Config.DrainMS = 0
 	for _, c := range change {
 		c(&options)
 	}

@@ -23,6 +23,9 @@ func (s *Server) Watch(ctx context.Context) { s.watch(ctx) }
 // StopStreams is what a shutdown begins with.
 func (s *Server) StopStreams() { s.stopOnce.Do(func() { close(s.stopping) }) }
 
+// Drain is what a stop begins with.
+func (s *Server) Drain() { s.beginDrain() }
+
 // BeatEvery sets how often streams show that they live; before any does.
 func (s *Server) BeatEvery(every time.Duration) { s.heartbeatEvery = every }
 

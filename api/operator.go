@@ -26,8 +26,14 @@ func (s *Server) OperatorHandler() http.Handler {
 	return mux
 }
 
-// readyz asks everything at once and names what is away; why is in the log.
+// readyz asks everything at once and names what is away; why is in the log. A
+// server that drains is not ready, however well it is.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	if s.draining.Load() {
+		writeStatus(w, http.StatusServiceUnavailable, map[string]any{"status": "draining"})
+
+		return
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
 	defer cancel()
 	var (

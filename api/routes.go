@@ -67,7 +67,7 @@ func (s *Server) Handler() http.Handler {
 	engine := gin.New()
 	engine.HandleMethodNotAllowed = true
 	engine.RedirectTrailingSlash = false
-	engine.Use(identify, s.observe, s.recoverPanics, limitBodyTime)
+	engine.Use(identify, s.sayGoodbye, s.observe, s.recoverPanics, limitBodyTime)
 	engine.NoRoute(func(c *gin.Context) {
 		writeProblem(c, payments.NewProblem(payments.CodeNotFound, "There is no such path."))
 	})

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,6 +40,8 @@ type Server struct {
 	inFlight     *inFlight
 	log          *slog.Logger
 	openAPI      []byte
+	// draining is set once a stop has begun, see drain.go.
+	draining atomic.Bool
 	// stopping ends long-polls and streams, so that a shutdown need not wait for them.
 	stopping chan struct{}
 	stopOnce sync.Once
@@ -93,8 +96,8 @@ func New(options Options) (*Server, error) {
 	return s, nil
 }
 
-// Run serves both addresses until ctx ends, then lets what runs end within
-// the configured time. It returns nil after an orderly stop.
+// Run serves both addresses until ctx ends, then drains and lets what runs end
+// within the configured time, see drain.go. It returns nil after an orderly stop.
 func (s *Server) Run(ctx context.Context) error {
 	public, err := listen(ctx, "api.listen", s.config.Listen)
 	if err != nil {
@@ -130,29 +133,13 @@ func (s *Server) serve(ctx context.Context, public, operator net.Listener) error
 	group.Go(func() error {
 		<-ctx.Done()
 
-		return s.shutdown(context.WithoutCancel(ctx), servers)
+		return s.stop(context.WithoutCancel(ctx), servers)
 	})
 	err := group.Wait()
 	stopBackground()
 	<-watching
 
 	return err
-}
-
-// shutdown ends the public server first: readiness and metrics stay visible
-// while it drains.
-func (s *Server) shutdown(ctx context.Context, servers []*http.Server) error {
-	s.stopOnce.Do(func() { close(s.stopping) })
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(s.config.ShutdownTimeoutMS)*time.Millisecond)
-	defer cancel()
-	var failed error
-	for _, server := range servers {
-		if err := server.Shutdown(ctx); err != nil {
-			failed = errors.Join(failed, fmt.Errorf("shut down: %w", err), server.Close())
-		}
-	}
-
-	return failed
 }
 
 // watch runs the listeners for notifications until ctx ends.

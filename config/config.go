@@ -34,7 +34,11 @@ type API struct {
 	MaxInFlight int `koanf:"max_in_flight"`
 	// MaxChargeMsat is the largest amount of one charge.
 	MaxChargeMsat payments.Msat `koanf:"max_charge_msat"`
-	// ShutdownTimeoutMS is how long running requests may take to end.
+	// DrainMS is how long a process that was told to end goes on serving while
+	// /readyz says that it drains: give it longer than whoever sends requests
+	// here takes to notice.
+	DrainMS int `koanf:"drain_ms"`
+	// ShutdownTimeoutMS is how long running requests may take to end after that.
 	ShutdownTimeoutMS int `koanf:"shutdown_timeout_ms"`
 }
 
@@ -42,6 +46,9 @@ type API struct {
 type Worker struct {
 	// OperatorListen serves /healthz, /readyz and /metrics of the worker.
 	OperatorListen string `koanf:"operator_listen"`
+	// ShutdownTimeoutMS is how long running workflow tasks may take to end, and
+	// after them running activities. What is cut runs again elsewhere.
+	ShutdownTimeoutMS int `koanf:"shutdown_timeout_ms"`
 }
 
 // Webhooks sets the sender.
@@ -166,9 +173,12 @@ func Defaults() Config {
 		API: API{
 			Listen: "127.0.0.1:8080", OperatorListen: "127.0.0.1:8081", MaxInFlight: 32,
 			MaxChargeMsat:     payments.DefaultMaxAmount,
+			DrainMS:           int((5 * time.Second).Milliseconds()),
 			ShutdownTimeoutMS: int((20 * time.Second).Milliseconds()),
 		},
-		Worker:     Worker{OperatorListen: "127.0.0.1:8082"},
+		Worker: Worker{
+			OperatorListen: "127.0.0.1:8082", ShutdownTimeoutMS: int((20 * time.Second).Milliseconds()),
+		},
 		Sandbox:    env,
 		Production: env,
 	}

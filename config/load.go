@@ -33,6 +33,8 @@ const (
 	maxMaxParts = 1000
 	// maxTimeoutS is ours: more is a mistake of the unit.
 	maxTimeoutS = 3600
+	// maxStopMS bounds each part of a stop; more is a mistake of the unit.
+	maxStopMS = 600_000
 )
 
 // Given reports whether the environment names a file or any setting.
@@ -163,6 +165,18 @@ func (c *Config) check() error {
 	}
 	if c.API.MaxInFlight < 1 {
 		fail("api.max_in_flight: %d is below 1", c.API.MaxInFlight)
+	}
+	for _, setting := range []struct {
+		name  string
+		value int
+	}{
+		{"api.drain_ms", c.API.DrainMS},
+		{"api.shutdown_timeout_ms", c.API.ShutdownTimeoutMS},
+		{"worker.shutdown_timeout_ms", c.Worker.ShutdownTimeoutMS},
+	} {
+		if setting.value < 0 || setting.value > maxStopMS {
+			fail("%s: %d is not within 0 and %d", setting.name, setting.value, maxStopMS)
+		}
 	}
 	if c.API.MaxChargeMsat < 1 || c.API.MaxChargeMsat > payments.MaxMsat {
 		fail("api.max_charge_msat: %d is not an amount", c.API.MaxChargeMsat)

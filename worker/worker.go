@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,8 +25,9 @@ import (
 )
 
 const (
-	// stopTimeout is how long running activities may take to end.
-	stopTimeout = 15 * time.Second
+	// stopTimeout is how long workflow tasks, and then activities, may take to
+	// end: longer than an attempt at a delivery.
+	stopTimeout = 20 * time.Second
 	// pollers is far above the SDK's default of 2, with which a backlog of
 	// sticky tasks starves the first tasks of new charges.
 	pollers = 16
@@ -47,6 +49,9 @@ type Worker struct {
 	Payer lightning.Payer
 	// Interceptors are told of every activity, local ones too.
 	Interceptors []interceptor.WorkerInterceptor
+	// StopTimeout is how long running workflow tasks may take to end when Run's
+	// context has ended, and after them running activities.
+	StopTimeout time.Duration
 
 	temporal client.Client
 	starter  *workflows.Starter
@@ -90,7 +95,7 @@ func New(ctx context.Context, name payments.Environment, env config.Environment,
 
 		return nil, err
 	}
-	w := &Worker{Store: s, Node: node, fatal: make(chan error, 1), log: log}
+	w := &Worker{Store: s, Node: node, StopTimeout: stopTimeout, fatal: make(chan error, 1), log: log}
 	if err := pin(ctx, s, keys, node, env.Node.Network); err != nil {
 		w.Close()
 
@@ -191,7 +196,7 @@ func (w *Worker) options() sdkworker.Options {
 		MaxConcurrentActivityTaskPollers: pollers / 2,
 		// The watcher's heartbeat must get through well within its timeout.
 		MaxHeartbeatThrottleInterval: 2 * time.Second,
-		WorkerStopTimeout:            stopTimeout,
+		WorkerStopTimeout:            w.StopTimeout,
 		DisableRegistrationAliasing:  true,
 		Interceptors:                 w.Interceptors,
 		// Polls that are refused for two minutes, such as with "namespace not
@@ -242,13 +247,20 @@ func (w *Worker) Run(ctx context.Context) error {
 			return fmt.Errorf("start worker: %w", err)
 		}
 	}
-	defer func() {
-		for _, one := range w.workers {
-			one.Stop()
-		}
-	}()
+	defer w.stopWorkers()
 
 	return w.keepSingletons(ctx)
+}
+
+// stopWorkers has the workers poll no more and waits for what they run, at the
+// same time, so that the one does not take work while the other stops.
+func (w *Worker) stopWorkers() {
+	w.log.Info("worker stops: it takes no more work")
+	var all sync.WaitGroup
+	for _, one := range w.workers {
+		all.Go(one.Stop)
+	}
+	all.Wait()
 }
 
 // keepSingletons starts the watcher and the sweeper, again if need be, until

@@ -66,6 +66,8 @@ func (s *stack) environment() ([]string, error) {
 	env := []string{
 		"LNTPAY_API_LISTEN=" + address(s.ports.API),
 		"LNTPAY_API_OPERATOR_LISTEN=" + address(s.ports.APIOperator),
+		// Nobody balances the load of a development stack: it may end at once.
+		"LNTPAY_API_DRAIN_MS=0",
 		"LNTPAY_WORKER_OPERATOR_LISTEN=" + address(s.ports.WorkerOperator),
 		"LNTPAY_WEBHOOKS_ALLOW_PRIVATE=true",
 		"LNTPAY_SANDBOX_DATABASE_URL=" + dsn(runtimeRole),

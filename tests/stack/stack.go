@@ -148,6 +148,7 @@ func (s *Stack) startEngines(ctx context.Context) error {
 	s.Config = &defaults
 	s.Config.API.Listen = "127.0.0.1:" + strconv.Itoa(base+1)
 	s.Config.API.OperatorListen = "127.0.0.1:" + strconv.Itoa(base+2)
+	s.Config.API.DrainMS = 0
 	s.Config.Webhooks.AllowPrivate = true
 	s.Config.Sandbox.DatabaseURL = dsn
 	s.Config.Sandbox.Temporal.Address = address
