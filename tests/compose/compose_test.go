@@ -111,7 +111,7 @@ func (s *shop) withdraw(t *testing.T, sats int64) {
 // From nothing by one command: money comes in and goes out, and again after
 // lnd has been started anew; each of a pair may be gone.
 func TestComesUpAndPays(t *testing.T) {
-	p := compose.Start(t, compose.Options{})
+	p := compose.Shared(t)
 	_, key, err := p.NewKey(t.Context(), "charges:read", "charges:write", "withdrawals:read", "withdrawals:write", "ledger:read")
 	require.NoError(t, err)
 	s := &shop{Project: p, key: key}

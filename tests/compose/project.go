@@ -65,15 +65,7 @@ type Project struct {
 // the test fails, unless LNTPAY_COMPOSE=off says that there is none.
 func Start(t testing.TB, options Options) *Project {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("compose: needs Docker and minutes, which -short leaves out")
-	}
-	if os.Getenv("LNTPAY_COMPOSE") == "off" {
-		if err := regtest.ReportNotProven("docker-compose.yml comes up (LNTPAY_COMPOSE=off)"); err != nil {
-			t.Fatal(err)
-		}
-		t.Skip("compose: LNTPAY_COMPOSE=off")
-	}
+	skipWithoutDocker(t)
 	options.Log = t.Logf
 	p, err := Open(t.Context(), options)
 	if err != nil {
@@ -94,6 +86,21 @@ func Start(t testing.TB, options Options) *Project {
 	})
 
 	return p
+}
+
+// skipWithoutDocker skips where somebody has said that there is no Docker, and
+// says so.
+func skipWithoutDocker(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("compose: needs Docker and minutes, which -short leaves out")
+	}
+	if os.Getenv("LNTPAY_COMPOSE") == "off" {
+		if err := regtest.ReportNotProven("docker-compose.yml comes up (LNTPAY_COMPOSE=off)"); err != nil {
+			t.Fatal(err)
+		}
+		t.Skip("compose: LNTPAY_COMPOSE=off")
+	}
 }
 
 // Open builds the images, brings a project up and waits until it serves.

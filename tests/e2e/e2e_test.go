@@ -55,7 +55,7 @@ func open(t *testing.T) *stack.Stack {
 // outside is the stack as one can have it that runs anywhere.
 func outside(s *stack.Stack) *suite.Stack {
 	return &suite.Stack{
-		APIURL: s.APIURL, Net: s.Net, Store: s.Store, Temporal: s.Temporal, Environment: s.Config.Sandbox, NewKey: s.NewKey,
+		APIURL: s.APIURL, Net: s.Net, Store: s.Store, Temporal: s.Temporal, Environment: s.Config.Sandbox,
 	}
 }
 

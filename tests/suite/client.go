@@ -13,6 +13,7 @@ import (
 	"github.com/lntpay/lntpay/api/conformance"
 	"github.com/lntpay/lntpay/ledger"
 	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/tests/load"
 )
 
 // Client talks to the API as a workspace of its own.
@@ -27,7 +28,7 @@ type Client struct {
 // NewClient makes a workspace.
 func (s *Stack) NewClient(t *testing.T) *Client {
 	t.Helper()
-	workspaceID, key, err := s.NewKey(t.Context())
+	workspaceID, key, err := load.NewKey(t.Context(), s.Store)
 	require.NoError(t, err)
 	// Every exchange is held against api/openapi.yaml.
 	conforming := conformance.Client(t)

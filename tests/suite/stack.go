@@ -1,7 +1,6 @@
 package suite
 
 import (
-	"context"
 	"testing"
 
 	"go.temporal.io/sdk/client"
@@ -23,8 +22,6 @@ type Stack struct {
 	// Environment are the worker's settings of its node and of payouts. Its files
 	// are those that the test can read.
 	Environment config.Environment
-	// NewKey makes a workspace and a key of it with every scope.
-	NewKey func(ctx context.Context) (workspaceID, secret string, err error)
 	// Relay gives the URL at which the worker reaches what listens at a URL on
 	// the test's loopback interface, until the test ends; nil where that is the
 	// worker's too.
