@@ -90,8 +90,8 @@ const (
 		"ENV XDG_CONFIG_HOME=/config XDG_DATA_HOME=/data\n" +
 		"CMD [\"/usr/bin/caddy\", \"run\", \"--config\", \"/etc/caddy/Caddyfile\", \"--adapter\", \"caddyfile\"]\n"
 
-	btcdDockerfile = "FROM scratch\nCOPY btcd /\nUSER 65532:65532\nENTRYPOINT [\"/btcd\"]\n"
-	lndDockerfile  = "FROM scratch\nCOPY lnd /\nUSER 65532:65532\nENTRYPOINT [\"/lnd\"]\n"
+	btcdDockerfile = "FROM scratch\nCOPY btcd /bin/\nUSER 65532:65532\nENTRYPOINT [\"/bin/btcd\"]\n"
+	lndDockerfile  = "FROM scratch\nCOPY lnd /bin/\nUSER 65532:65532\nENTRYPOINT [\"/bin/lnd\"]\n"
 
 	// The folders of rootfs.tar have their owners in it. A library that is missing
 	// fails the build.
@@ -166,7 +166,7 @@ func (b builder) lntpay(ctx context.Context, dockerfile string) ([]file, error) 
 }
 
 // lastStage is a Dockerfile's last stage, with what it copies from the first
-// stage's root taken from the build context.
+// stage taken from the build context.
 func lastStage(text string) (string, error) {
 	_, stage, found := strings.Cut(text, "\nFROM scratch\n")
 	if !found || strings.Contains(stage, "\nFROM ") {
