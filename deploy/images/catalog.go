@@ -81,7 +81,8 @@ func catalog(root string, say func(string)) ([]image, error) {
 const postgresLocal = "lntpay/postgres:local"
 
 const (
-	temporalDockerfile = "FROM scratch\nCOPY temporal-server /\nUSER 1000:1000\nCMD [\"/temporal-server\", \"start\"]\n"
+	// There is no /etc/passwd to look the user up in, and it wants to know.
+	temporalDockerfile = "FROM scratch\nCOPY temporal-server /\nENV USER=temporal HOME=/tmp\nUSER 1000:1000\nCMD [\"/temporal-server\", \"start\"]\n"
 
 	temporalUIDockerfile = "FROM scratch\nCOPY temporal-ui /\nCOPY docker.yaml /config/\nUSER 1000:1000\nEXPOSE 8080\n" +
 		"ENTRYPOINT [\"/temporal-ui\", \"--root\", \"/\", \"--env\", \"docker\", \"start\"]\n"
@@ -169,7 +170,7 @@ func (b builder) lntpay(ctx context.Context, dockerfile string) ([]file, error) 
 // stage taken from the build context.
 func lastStage(text string) (string, error) {
 	_, stage, found := strings.Cut(text, "\nFROM scratch\n")
-	if !found || strings.Contains(stage, "\nFROM ") {
+	if !found || strings.Contains("\n"+stage, "\nFROM ") {
 		return "", errors.New("deploy/Dockerfile: the last of two stages is not FROM scratch")
 	}
 
