@@ -79,13 +79,34 @@ lint-golangci: # everything in .golangci.yaml, the layering of packages too
 generate: ## Write the generated code again (sqlc)
 	$$(go run ./deploy/devnet/tools/paths sqlc) generate
 
+# Compose v2 where there is one.
+COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+
+.PHONY: images
+images: ## Build the images of docker-compose.yml, without a registry
+	go run ./deploy/images -env deploy/images.env $(ARGS)
+
+.PHONY: up
+up: images .env ## Run docker-compose.yml with them; without an .env on regtest, from nothing
+	$(COMPOSE) up --detach
+
+# Passwords that nobody has to know, and the regtest. Yours is left alone.
+.env:
+	@umask 077; { cat deploy/compose/regtest.env deploy/images.env; \
+	for name in POSTGRES_PASSWORD LNTPAY_OWNER_PASSWORD LNTPAY_APP_PASSWORD TEMPORAL_PASSWORD; do \
+		echo "$$name=$$(openssl rand -hex 24)"; done; } > .env.new; mv .env.new .env
+
+.PHONY: down
+down: ## Stop what `make up` started; its data stays (docker compose down --volumes removes it)
+	$(COMPOSE) down
+
 .PHONY: bench
 bench: ## Measure the running stack (start it by `make dev`)
 	go run ./tests/bench $(ARGS)
 
 .PHONY: record-histories
 record-histories: ## Record workflow histories for the replay tests anew
-	LNTPAY_RECORD_HISTORIES=1 go run ./tests/cmd/withpostgres go test -count=1 -timeout 30m -run TestHistories ./tests/e2e
+	LNTPAY_RECORD_HISTORIES=1 go run ./tests/cmd/withpostgres go test -count=1 -timeout 30m -run /TestHistories ./tests/e2e
 
 .PHONY: record-release
 record-release: ## Record data and statements of a release, which later versions must take over

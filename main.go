@@ -55,7 +55,8 @@ func rootCommand() *cobra.Command {
 		serveCommand(s, "api", "Serve the HTTP API", parts{api: true}),
 		serveCommand(s, "worker", "Run workflows and activities", parts{worker: true}),
 		serveCommand(s, "serve", "API and worker in one process", parts{api: true, worker: true}),
-		migrateCommand(s), workspaceCommand(s), keyCommand(s), opsCommand(s), gatewayCommand(s), devnet.Command(),
+		migrateCommand(s), workspaceCommand(s), keyCommand(s), opsCommand(s), gatewayCommand(s), healthcheckCommand(s),
+		devnet.Command(),
 	)
 	root.AddCommand(cli.Commands(devnet.Target)...)
 

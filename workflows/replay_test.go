@@ -20,7 +20,7 @@ import (
 	"github.com/lntpay/lntpay/workflows"
 )
 
-// recorded are the histories of tests/e2e.TestHistories, which also says how
+// recorded are the histories of TestHistories in tests/suite, which also says how
 // they are recorded anew.
 func recorded() map[string]string {
 	return map[string]string{

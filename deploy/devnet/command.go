@@ -43,7 +43,7 @@ func Command() *cobra.Command {
 	dev.Flags().StringVar(&o.DatabaseURL, "database-url", "",
 		"a running Postgres to use instead of starting one: a DSN of a role that may create roles and databases")
 	dev.Flags().BoolVar(&o.InfraOnly, "infra-only", false, "leave api and worker out")
-	dev.AddCommand(toolsCommand(), payCommand(&o), invoiceCommand(&o), mineCommand(&o), listenCommand(&o))
+	dev.AddCommand(toolsCommand(), payCommand(&o), invoiceCommand(&o), mineCommand(&o), listenCommand(&o), regtestCommand())
 
 	return dev
 }

@@ -3,7 +3,7 @@ package devnet
 import (
 	"context"
 	"crypto/sha256"
-	_ "embed" // For visibilityIndexes.
+	_ "embed" // For visibilityIndexes and temporalSettings.
 	"errors"
 	"fmt"
 	"net"
@@ -121,20 +121,9 @@ func temporalSpec(ctx context.Context, o TemporalOptions) (Spec, error) {
 }
 
 // temporalSettings is the server's dynamic config for one machine.
-const temporalSettings = `# The default of 20 a second and shard makes every step of a workflow wait up
-# to 50 ms once there are a few of them.
-history.transferProcessorMaxPollRPS: [{value: 2000}]
-history.timerProcessorMaxPollRPS: [{value: 2000}]
-history.visibilityProcessorMaxPollRPS: [{value: 200}]
-# The limits of a shared cluster; here the machine is the limit.
-matching.rps: [{value: 20000}]
-frontend.rps: [{value: 20000}]
-frontend.namespaceRPS: [{value: 20000}]
-frontend.namespaceBurstRatio: [{value: 2}]
-# With few pollers, more partitions only forward tasks to each other.
-matching.numTaskqueueReadPartitions: [{value: 1}]
-matching.numTaskqueueWritePartitions: [{value: 1}]
-`
+//
+//go:embed temporal_dynamic.yaml
+var temporalSettings string
 
 // migrate creates what databases are missing and brings their schema up to
 // date. A marker names the tool that did it last, since even finding that

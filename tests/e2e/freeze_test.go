@@ -1,9 +1,6 @@
 package e2e_test
 
 import (
-	"bytes"
-	"context"
-	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -12,27 +9,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/lntpay/lntpay/ops"
 	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/tests/suite"
 	"github.com/lntpay/lntpay/workflows"
 )
-
-// ops runs `lntpay ops` on the stack and returns what it prints.
-func (c *client) ops(t *testing.T, args ...string) string {
-	t.Helper()
-	cmd := ops.Command(func(ctx context.Context, _ string, fn func(context.Context, ops.Backend) error) error {
-		return fn(ctx, ops.Backend{
-			Store: c.Store, Nudger: &workflows.Starter{Client: c.Temporal, Environment: payments.Sandbox},
-		})
-	})
-	var out bytes.Buffer
-	cmd.SetOut(&out)
-	cmd.SetErr(&out)
-	cmd.SetArgs(append(args, "--by", "e2e", "--reason", "a test"))
-	require.NoError(t, cmd.ExecuteContext(t.Context()), out.String())
-
-	return out.String()
-}
 
 // A freeze stops new payouts of a workspace and the sends of those that are
 // held. What is in flight is followed to its end, charges are paid, and other
@@ -40,41 +20,41 @@ func (c *client) ops(t *testing.T, args ...string) string {
 func TestFreeze(t *testing.T) {
 	t.Parallel()
 	c, other := newClient(t), newClient(t)
-	c.fund(t, 1000)
-	other.fund(t, 100)
-	flying := c.withdrawHeld(t, 20_000)
+	c.Fund(t, 1000)
+	other.Fund(t, 100)
+	flying := c.WithdrawHeld(t, 20_000)
 	waiting := c.frozenBeforeItsSend(t, 30_000)
-	bolt11 := c.payable(t, 10_000)
-	c.refused(t, bolt11, "", http.StatusUnprocessableEntity, payments.CodePayoutsFrozen)
-	c.fund(t, 500)
-	c.settle(t, flying.preimage)
-	c.overAs(t, flying.id, 20*time.Second, "")
-	id := text(other.withdraw(t, other.payable(t, 10_000), ""), "id")
-	other.overAs(t, id, 20*time.Second, "")
+	bolt11 := c.Payable(t, 10_000)
+	c.Refused(t, bolt11, "", http.StatusUnprocessableEntity, payments.CodePayoutsFrozen)
+	c.Fund(t, 500)
+	c.Settle(t, flying.Preimage)
+	c.OverAs(t, flying.ID, 20*time.Second, "")
+	id := suite.Text(other.Withdraw(t, other.Payable(t, 10_000), ""), "id")
+	other.OverAs(t, id, 20*time.Second, "")
 	require.Eventually(t, func() bool {
 		return strings.Contains(c.waitsFor(t, waiting), "payouts are frozen")
 	}, 10*time.Second, 20*time.Millisecond)
-	require.Equal(t, "pending", c.withdrawal(t, waiting)["status"])
+	require.Equal(t, "pending", c.Withdrawal(t, waiting)["status"])
 	require.Zero(t, c.sends(t, waiting))
-	c.requireBalance(t, 1_445_000, 35_000)
+	c.RequireBalance(t, 1_445_000, 35_000)
 
-	require.Contains(t, c.ops(t, "thaw", "--workspace", c.workspaceID), "open withdrawals woken: 1")
+	require.Contains(t, c.Ops(t, "thaw", "--workspace", c.WorkspaceID), "open withdrawals woken: 1")
 	thawed := time.Now()
-	withdrawal := c.overAs(t, waiting, 20*time.Second, "")
-	t.Logf("succeeded %s after the thaw", moment(t, withdrawal, "completed_at").Sub(thawed))
-	id = text(c.withdraw(t, bolt11, ""), "id")
-	c.overAs(t, id, 20*time.Second, "")
-	c.requireBalance(t, 1_440_000, 0)
-	c.agrees(t)
-	other.agrees(t)
+	withdrawal := c.OverAs(t, waiting, 20*time.Second, "")
+	t.Logf("succeeded %s after the thaw", suite.Moment(t, withdrawal, "completed_at").Sub(thawed))
+	id = suite.Text(c.Withdraw(t, bolt11, ""), "id")
+	c.OverAs(t, id, 20*time.Second, "")
+	c.RequireBalance(t, 1_440_000, 0)
+	c.Agrees(t)
+	other.Agrees(t)
 }
 
 // frozenBeforeItsSend is a withdrawal whose workspace is frozen while its funds
 // are locked and it is about to be sent.
 func (c *client) frozenBeforeItsSend(t *testing.T, amount payments.Msat) (id string) {
 	t.Helper()
-	bolt11 := c.payable(t, amount)
-	hash, err := hashOf(bolt11)
+	bolt11 := c.Payable(t, amount)
+	hash, err := suite.HashOf(bolt11)
 	require.NoError(t, err)
 	reached, frozen := make(chan struct{}), make(chan struct{})
 	var once sync.Once
@@ -85,9 +65,9 @@ func (c *client) frozenBeforeItsSend(t *testing.T, amount payments.Msat) (id str
 		})
 	})
 	defer close(frozen)
-	id = text(c.withdraw(t, bolt11, ""), "id")
+	id = suite.Text(c.Withdraw(t, bolt11, ""), "id")
 	<-reached
-	require.Contains(t, c.ops(t, "freeze", "--workspace", c.workspaceID), "frozen: "+c.workspaceID)
+	require.Contains(t, c.Ops(t, "freeze", "--workspace", c.WorkspaceID), "frozen: "+c.WorkspaceID)
 
 	return id
 }
@@ -101,29 +81,4 @@ func (c *client) waitsFor(t *testing.T, id string) string {
 	require.NoError(t, answer.Get(&state))
 
 	return state.WaitsFor
-}
-
-// The limits are the defaults; a workspace's own reach no other one.
-func TestLimits(t *testing.T) {
-	t.Parallel()
-	c := newClient(t)
-	limits := c.Config.Sandbox.Payouts
-	c.credit(t, limits.WorkspaceOpenMsat+limits.MaxAmountMsat)
-	const amount, refused = 20_000, http.StatusUnprocessableEntity
-	c.refused(t, c.payable(t, 0), withAmount(limits.MaxAmountMsat+1), refused, payments.CodeLimitExceeded)
-
-	// What is open counts with its fee limit.
-	first := c.hold(t, amount)
-	id := text(c.withdraw(t, first.bolt11, fmt.Sprintf(`,"max_fee_msat":%d`, limits.WorkspaceOpenMsat-2*amount)), "id")
-	bolt11 := c.payable(t, amount)
-	c.refused(t, bolt11, `,"max_fee_msat":1`, refused, payments.CodeLimitExceeded)
-	c.requireBalance(t, int64(limits.MaxAmountMsat)+amount, int64(limits.WorkspaceOpenMsat)-amount)
-	within := text(c.withdraw(t, c.payable(t, amount), `,"max_fee_msat":0`), "id")
-	c.overAs(t, within, 20*time.Second, "")
-	c.settle(t, first.preimage)
-	c.overAs(t, id, 20*time.Second, "")
-	again := text(c.withdraw(t, bolt11, `,"max_fee_msat":1`), "id")
-	c.overAs(t, again, 20*time.Second, "")
-	c.requireBalance(t, int64(limits.WorkspaceOpenMsat+limits.MaxAmountMsat)-3*amount, 0)
-	c.agrees(t)
 }

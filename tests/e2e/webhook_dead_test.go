@@ -17,6 +17,7 @@ import (
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store"
 	"github.com/lntpay/lntpay/store/db"
+	"github.com/lntpay/lntpay/tests/suite"
 	"github.com/lntpay/lntpay/workflows"
 )
 
@@ -88,7 +89,7 @@ func (c *client) owe(t *testing.T, events int) (deliveries []string) {
 	for i := range written {
 		id := payments.NewID(payments.PrefixCharge)
 		written[i] = store.NewEvent{
-			WorkspaceID: c.workspaceID, Type: payments.EventChargePaid, ResourceID: id, Object: object{"id": id},
+			WorkspaceID: c.WorkspaceID, Type: payments.EventChargePaid, ResourceID: id, Object: suite.Object{"id": id},
 		}
 	}
 	require.NoError(t, c.Store.InTx(t.Context(), func(_ pgx.Tx, q *db.Queries) error {
@@ -112,7 +113,7 @@ func (c *client) deliver(ctx context.Context, ids []string) error {
 
 func (c *client) deliveries(t *testing.T) []string {
 	t.Helper()
-	rows, err := c.Store.Pool.Query(t.Context(), "SELECT id FROM delivery WHERE workspace_id = $1 ORDER BY id", c.workspaceID)
+	rows, err := c.Store.Pool.Query(t.Context(), "SELECT id FROM delivery WHERE workspace_id = $1 ORDER BY id", c.WorkspaceID)
 	require.NoError(t, err)
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(t, err)
@@ -130,21 +131,21 @@ func (c *client) abandon(t *testing.T) {
 	}
 	require.NoError(t, group.Wait())
 	_, err := c.Store.Pool.Exec(t.Context(),
-		"UPDATE delivery SET status = 'failed', next_check_at = NULL, completed_at = now() WHERE workspace_id = $1", c.workspaceID)
+		"UPDATE delivery SET status = 'failed', next_check_at = NULL, completed_at = now() WHERE workspace_id = $1", c.WorkspaceID)
 	require.NoError(t, err)
 }
 
 // lag has a charge paid and returns how long after its event the delivery came.
-func (c *client) lag(t *testing.T, charge object, got chan delivery) time.Duration {
+func (c *client) lag(t *testing.T, charge suite.Object, got chan suite.Delivery) time.Duration {
 	t.Helper()
-	c.pay(t, charge, 0)
-	one := nextWithin(t, got, deliveredWithin)
+	c.Pay(t, charge, 0)
+	one := suite.NextWithin(t, got, deliveredWithin)
 	arrived := time.Now()
-	var event object
-	require.NoError(t, json.Unmarshal(one.body, &event))
+	var event suite.Object
+	require.NoError(t, json.Unmarshal(one.Body, &event))
 	var created time.Time
 	require.NoError(t, c.Store.Pool.QueryRow(t.Context(),
-		"SELECT created_at FROM event WHERE id = $1", text(event, "id")).Scan(&created))
+		"SELECT created_at FROM event WHERE id = $1", suite.Text(event, "id")).Scan(&created))
 
 	return arrived.Sub(created)
 }
@@ -170,13 +171,13 @@ func TestDeadEndpointsDelayNobody(t *testing.T) {
 			receivers := make([]*deadReceiver, tt.endpoints)
 			for i := range receivers {
 				receivers[i] = newDeadReceiver(t)
-				dead.subscribe(t, receivers[i].url)
+				dead.Subscribe(t, receivers[i].url)
 			}
-			url, got := receive(t)
-			live.subscribe(t, url)
-			charges := make([]object, 50)
+			url, got := live.Receive(t)
+			live.Subscribe(t, url)
+			charges := make([]suite.Object, 50)
 			for i := range charges {
-				charges[i] = live.charge(t, 1, "")
+				charges[i] = live.Charge(t, 1, "")
 			}
 			owed := dead.owe(t, tt.events)
 			require.Len(t, owed, 1000)
@@ -194,7 +195,7 @@ func TestDeadEndpointsDelayNobody(t *testing.T) {
 			require.NoError(t, <-begun)
 			t.Logf("all had begun after %s; meanwhile %s", time.Since(began).Round(time.Millisecond), figures(during))
 			for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
-				after = append(after, live.lag(t, live.charge(t, 1, ""), got))
+				after = append(after, live.lag(t, live.Charge(t, 1, ""), got))
 			}
 			t.Logf("then, in 10 s, %s", figures(after))
 			// The median: other tests share the machine.

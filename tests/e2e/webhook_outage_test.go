@@ -8,6 +8,8 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/require"
+
+	"github.com/lntpay/lntpay/tests/suite"
 )
 
 // deliveredWithin is for an attempt of which nobody knows any more: a minute
@@ -20,39 +22,39 @@ const deliveredWithin = 3 * time.Minute
 // parallel, after it.
 func TestTemporalAwayForAMinute(t *testing.T) {
 	c := newClient(t)
-	url, got := receive(t, http.StatusInternalServerError)
-	verifier, err := standardwebhooks.NewWebhook(c.subscribe(t, url))
+	url, got := c.Receive(t, http.StatusInternalServerError)
+	verifier, err := standardwebhooks.NewWebhook(c.Subscribe(t, url))
 	require.NoError(t, err)
-	failed := c.charge(t, 10, "")
-	c.pay(t, failed, 0)
-	refused := next(t, got) // It is due again in five seconds.
-	missing := map[string]bool{text(failed, "id"): true}
-	charges := make([]object, 5)
+	failed := c.Charge(t, 10, "")
+	c.Pay(t, failed, 0)
+	refused := suite.Next(t, got) // It is due again in five seconds.
+	missing := map[string]bool{suite.Text(failed, "id"): true}
+	charges := make([]suite.Object, 5)
 	for i := range charges {
-		charges[i] = c.charge(t, 10, "")
-		missing[text(charges[i], "id")] = true
+		charges[i] = c.Charge(t, 10, "")
+		missing[suite.Text(charges[i], "id")] = true
 	}
 
 	c.StopTemporal()
 	away := time.After(time.Minute)
 	for _, charge := range charges {
-		c.pay(t, charge, 0)
+		c.Pay(t, charge, 0)
 	}
 	<-away
 	require.Empty(t, got, "nobody delivers without Temporal")
 	require.NoError(t, c.StartTemporal(t.Context()))
 	back := time.Now()
 	for len(missing) > 0 {
-		one := nextWithin(t, got, deliveredWithin)
+		one := suite.NextWithin(t, got, deliveredWithin)
 		t.Logf("an event came %s after Temporal was back", time.Since(back).Round(time.Millisecond))
-		require.NoError(t, verifier.Verify(one.body, one.header))
+		require.NoError(t, verifier.Verify(one.Body, one.Header))
 		var event struct {
 			ID   string
 			Data struct{ Object struct{ ID string } }
 		}
-		require.NoError(t, json.Unmarshal(one.body, &event))
-		if event.ID == refused.header.Get("webhook-id") {
-			require.Equal(t, refused.body, one.body)
+		require.NoError(t, json.Unmarshal(one.Body, &event))
+		if event.ID == refused.Header.Get("webhook-id") {
+			require.Equal(t, refused.Body, one.Body)
 		}
 		delete(missing, event.Data.Object.ID)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/tests/stack"
+	"github.com/lntpay/lntpay/tests/suite"
 	"github.com/lntpay/lntpay/workflows"
 )
 
@@ -36,9 +37,9 @@ type killing struct {
 	// transfer goes on in the task that holds the funds.
 	early bool
 
-	held   held
+	held   suite.Held
 	bolt11 string
-	answer chan object
+	answer chan suite.Object
 }
 
 // killings are the points between each two steps of a withdrawal.
@@ -69,9 +70,9 @@ func killings() []*killing {
 func TestWorkerKilledBetweenSteps(t *testing.T) {
 	const amount, count = 20_000, 13
 	c, payee := newClient(t), newClient(t)
-	c.fund(t, 1000)
-	url, got := receive(t)
-	c.subscribe(t, url)
+	c.Fund(t, 1000)
+	url, got := c.Receive(t)
+	c.Subscribe(t, url)
 	all := killings()
 	require.Len(t, all, count)
 	for _, k := range all {
@@ -91,16 +92,16 @@ func TestWorkerKilledBetweenSteps(t *testing.T) {
 		t.Run(k.name, func(t *testing.T) {
 			id := c.requireOutlived(t, k)
 			ids[id] = true
-			t.Logf("over %s after the last worker was back", moment(t, c.withdrawal(t, id), "completed_at").Sub(back))
+			t.Logf("over %s after the last worker was back", suite.Moment(t, c.Withdrawal(t, id), "completed_at").Sub(back))
 		})
 		if k.bill != refused {
 			paid++
 		}
 	}
 	require.Len(t, ids, count)
-	c.requireBalance(t, int64(1_000_000-paid*amount), 0)
-	payee.requireBalance(t, 3*amount, 0)
-	c.agrees(t)
+	c.RequireBalance(t, int64(1_000_000-paid*amount), 0)
+	payee.RequireBalance(t, 3*amount, 0)
+	c.Agrees(t)
 	c.requireDelivered(t, got, ids)
 }
 
@@ -109,16 +110,16 @@ func (c *client) makeBill(t *testing.T, payee *client, k *killing, amount paymen
 	t.Helper()
 	switch k.bill {
 	case plain:
-		k.bolt11 = c.payable(t, amount)
+		k.bolt11 = c.Payable(t, amount)
 	case heldBill:
-		k.held = c.hold(t, amount)
-		k.bolt11 = k.held.bolt11
+		k.held = c.Hold(t, amount)
+		k.bolt11 = k.held.Bolt11
 	case refused:
-		unknown := c.hold(t, amount)
-		require.NoError(t, c.Net.DropInvoice(t.Context(), unknown.hash))
-		k.bolt11 = unknown.bolt11
+		unknown := c.Hold(t, amount)
+		require.NoError(t, c.Net.DropInvoice(t.Context(), unknown.Hash))
+		k.bolt11 = unknown.Bolt11
 	case ownCharge:
-		k.bolt11 = text(payee.charge(t, int(amount/payments.MsatPerSat), ""), "bolt11")
+		k.bolt11 = suite.Text(payee.Charge(t, int(amount/payments.MsatPerSat), ""), "bolt11")
 	}
 }
 
@@ -128,10 +129,10 @@ func (c *client) killAt(t *testing.T, k *killing, posts *sync.WaitGroup) {
 	began := time.Now()
 	victim, err := c.StartVictim(k.at, k.bolt11)
 	require.NoError(t, err)
-	k.answer = make(chan object, 1)
+	k.answer = make(chan suite.Object, 1)
 	posts.Go(func() {
 		// A repeat of the POST may be what opens it.
-		status, answer := c.ask(t, k.bolt11, "")
+		status, answer := c.Ask(t, k.bolt11, "")
 		if status != http.StatusCreated {
 			t.Errorf("%s: status %d: %v", k.name, status, answer)
 		}
@@ -147,21 +148,21 @@ func (c *client) killAt(t *testing.T, k *killing, posts *sync.WaitGroup) {
 		require.Eventually(t, func() bool { return len(k.answer) == 1 }, 5*time.Second, time.Millisecond, "%s: not answered", k.name)
 	}
 	if k.bill == heldBill {
-		c.settle(t, k.held.preimage)
+		c.Settle(t, k.held.Preimage)
 	}
 }
 
 // requireOutlived waits for the end that a withdrawal must have, whoever died.
 func (c *client) requireOutlived(t *testing.T, k *killing) (id string) {
 	t.Helper()
-	id = text(<-k.answer, "id")
+	id = suite.Text(<-k.answer, "id")
 	var code payments.FailureCode
 	if k.bill == refused {
 		code = payments.FailureRejectedByRecipient
 	}
-	withdrawal := c.overAs(t, id, 90*time.Second, code)
+	withdrawal := c.OverAs(t, id, 90*time.Second, code)
 	if k.bill == plain || k.bill == heldBill {
-		c.requireReceived(t, withdrawal, 20_000)
+		c.RequireReceived(t, withdrawal, 20_000)
 	}
 	require.Equal(t, k.sends, c.sends(t, id))
 
@@ -178,15 +179,15 @@ func (c *client) sends(t *testing.T, id string) (n int) {
 
 // requireDelivered waits until the end of each withdrawal has been told. A
 // receiver may be told twice, but of one event.
-func (c *client) requireDelivered(t *testing.T, got chan delivery, ids map[string]bool) {
+func (c *client) requireDelivered(t *testing.T, got chan suite.Delivery, ids map[string]bool) {
 	t.Helper()
 	told := map[string]any{}
 	for len(told) < len(ids) {
-		var event object
-		require.NoError(t, json.Unmarshal(next(t, got).body, &event))
-		data, _ := event["data"].(object)
-		withdrawal, _ := data["object"].(object)
-		id := text(withdrawal, "id")
+		var event suite.Object
+		require.NoError(t, json.Unmarshal(suite.Next(t, got).Body, &event))
+		data, _ := event["data"].(suite.Object)
+		withdrawal, _ := data["object"].(suite.Object)
+		id := suite.Text(withdrawal, "id")
 		require.Contains(t, ids, id)
 		if before, again := told[id]; again {
 			require.Equal(t, before, event["id"])
@@ -196,7 +197,7 @@ func (c *client) requireDelivered(t *testing.T, got chan delivery, ids map[strin
 	require.Eventually(t, func() bool {
 		var open int
 		require.NoError(t, c.Store.Pool.QueryRow(t.Context(),
-			"SELECT count(*) FROM delivery WHERE workspace_id = $1 AND status <> 'succeeded'", c.workspaceID).Scan(&open))
+			"SELECT count(*) FROM delivery WHERE workspace_id = $1 AND status <> 'succeeded'", c.WorkspaceID).Scan(&open))
 
 		return open == 0
 	}, 30*time.Second, 100*time.Millisecond)

@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -16,8 +15,8 @@ import (
 
 	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/payments"
-	"github.com/lntpay/lntpay/payments/bolt11"
 	"github.com/lntpay/lntpay/tests/stack"
+	"github.com/lntpay/lntpay/tests/suite"
 )
 
 // wire is a connection to the node that passes on what it is told and, once it
@@ -89,7 +88,7 @@ func (w *wire) cut() {
 // before any answer has come over it.
 func (c *client) loseAnswer(ctx context.Context, node lightning.Node, request lightning.SendRequest,
 ) (*lightning.Payment, error) {
-	hash, err := hashOf(request.Bolt11)
+	hash, err := suite.HashOf(request.Bolt11)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +164,7 @@ func (c *client) lose(t *testing.T, all []*loss) {
 	t.Helper()
 	for _, l := range all {
 		c.OnSend(l.bolt11, first(l.hook, &l.count))
-		l.id = text(c.withdraw(t, l.bolt11, l.extra), "id")
+		l.id = suite.Text(c.Withdraw(t, l.bolt11, l.extra), "id")
 	}
 }
 
@@ -174,8 +173,8 @@ func (c *client) requireRecovered(t *testing.T, all []*loss) {
 	t.Helper()
 	for _, l := range all {
 		t.Run(l.name, func(t *testing.T) {
-			withdrawal := c.overAs(t, l.id, 90*time.Second, l.code)
-			t.Logf("over after %s", moment(t, withdrawal, "completed_at").Sub(moment(t, withdrawal, "created_at")))
+			withdrawal := c.OverAs(t, l.id, 90*time.Second, l.code)
+			t.Logf("over after %s", suite.Moment(t, withdrawal, "completed_at").Sub(suite.Moment(t, withdrawal, "created_at")))
 			require.Equal(t, l.calls, l.count.Load(), "calls of SendPayment")
 			require.EqualValues(t, l.calls, c.sends(t, l.id))
 			var outcome string
@@ -183,7 +182,7 @@ func (c *client) requireRecovered(t *testing.T, all []*loss) {
 				"SELECT outcome FROM withdrawal_send WHERE withdrawal_id = $1 AND number = 1", l.id).Scan(&outcome))
 			require.Equal(t, "unknown", outcome)
 			if l.code == "" {
-				c.requireReceived(t, withdrawal, l.amount)
+				c.RequireReceived(t, withdrawal, l.amount)
 			}
 		})
 	}
@@ -194,25 +193,25 @@ func (c *client) requireRecovered(t *testing.T, all []*loss) {
 func TestSendsAnswerIsLost(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
-	c.fund(t, 1000)
+	c.Fund(t, 1000)
 	const amount = 20_000
-	unknown, held := c.hold(t, amount), c.hold(t, amount)
-	require.NoError(t, c.Net.DropInvoice(t.Context(), unknown.hash))
+	unknown, held := c.Hold(t, amount), c.Hold(t, amount)
+	require.NoError(t, c.Net.DropInvoice(t.Context(), unknown.Hash))
 	all := []*loss{
-		{name: "of a payment that is made", hook: c.loseAnswer, bolt11: c.payable(t, amount), amount: amount, calls: 1},
-		{name: "of a payment over a hop", hook: c.loseAnswer, bolt11: c.sold(t, amount), amount: amount, calls: 1},
-		{name: "of a payment that is held", hook: c.loseAnswer, bolt11: held.bolt11, amount: amount, calls: 1},
+		{name: "of a payment that is made", hook: c.loseAnswer, bolt11: c.Payable(t, amount), amount: amount, calls: 1},
+		{name: "of a payment over a hop", hook: c.loseAnswer, bolt11: c.Sold(t, amount), amount: amount, calls: 1},
+		{name: "of a payment that is held", hook: c.loseAnswer, bolt11: held.Bolt11, amount: amount, calls: 1},
 		{
-			name: "of a payment that fails", hook: c.loseAnswer, bolt11: unknown.bolt11, calls: 1,
+			name: "of a payment that fails", hook: c.loseAnswer, bolt11: unknown.Bolt11, calls: 1,
 			code: payments.FailureRejectedByRecipient,
 		},
-		{name: "with the request", hook: loseRequest, bolt11: c.payable(t, amount), amount: amount, calls: 2},
+		{name: "with the request", hook: loseRequest, bolt11: c.Payable(t, amount), amount: amount, calls: 2},
 	}
 	c.lose(t, all)
-	c.settle(t, held.preimage)
+	c.Settle(t, held.Preimage)
 	c.requireRecovered(t, all)
-	c.requireBalance(t, 1_000_000-4*amount-hopFee(amount), 0)
-	c.agrees(t)
+	c.RequireBalance(t, 1_000_000-4*amount-suite.HopFee(amount), 0)
+	c.Agrees(t)
 }
 
 // The first withdrawal of a hash failed on the node, and the answer to the send
@@ -223,52 +222,24 @@ func TestSendsAnswerIsLostAfterAFailure(t *testing.T) {
 	c := newClient(t)
 	// More than the node can send.
 	const much, little = 9_990_000_000, 30_000
-	c.credit(t, 2*much)
+	c.Credit(t, 2*much)
 	all := []*loss{
 		{name: "of a payment that is made", hook: c.loseAnswer, amount: little, calls: 1},
 		{name: "of a payment that fails again", hook: c.loseAnswer, amount: much, code: payments.FailureNoRoute, calls: 1},
 		{name: "with the request", hook: loseRequest, amount: little, calls: 2},
 	}
 	for _, l := range all {
-		l.bolt11 = c.payable(t, 0)
-		id := text(c.withdraw(t, l.bolt11, withAmount(much)), "id")
-		c.overAs(t, id, 20*time.Second, payments.FailureNoRoute)
-		require.Equal(t, lnrpc.Payment_FAILED, c.records(t, l.bolt11)[0].Status)
-		l.extra = withAmount(l.amount)
+		l.bolt11 = c.Payable(t, 0)
+		id := suite.Text(c.Withdraw(t, l.bolt11, suite.WithAmount(much)), "id")
+		c.OverAs(t, id, 20*time.Second, payments.FailureNoRoute)
+		require.Equal(t, lnrpc.Payment_FAILED, c.Records(t, l.bolt11)[0].Status)
+		l.extra = suite.WithAmount(l.amount)
 	}
 	c.lose(t, all)
 	c.requireRecovered(t, all)
 	for _, l := range all {
-		require.Len(t, c.records(t, l.bolt11), 1, l.name)
+		require.Len(t, c.Records(t, l.bolt11), 1, l.name)
 	}
-	c.requireBalance(t, 2*much-2*little, 0)
-	c.agrees(t)
-}
-
-// withAmount names the amount of an invoice that leaves it open. No fee is
-// locked, so that what comes back is the amount.
-func withAmount(amount payments.Msat) string {
-	return fmt.Sprintf(`,"amount_msat":%d,"max_fee_msat":0`, amount)
-}
-
-// records are what the node has of an invoice.
-func (c *client) records(t *testing.T, bolt11 string) (found []*lnrpc.Payment) {
-	t.Helper()
-	hash, err := hashOf(bolt11)
-	require.NoError(t, err)
-	list, err := c.Net.MerchantPayments(t.Context())
-	require.NoError(t, err)
-	for _, payment := range list {
-		if payment.PaymentHash == hash.String() {
-			found = append(found, payment)
-		}
-	}
-
-	return found
-}
-
-func hashOf(text string) (lightning.Hash, error) {
-	invoice, err := bolt11.Decode(text, "regtest")
-
-	return invoice.PaymentHash, err
+	c.RequireBalance(t, 2*much-2*little, 0)
+	c.Agrees(t)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/lntpay/lntpay/tests/load"
 	"github.com/lntpay/lntpay/webhooks"
 )
 
@@ -43,12 +44,12 @@ const (
 // client of the stream that is cut off again and again has each once, in order.
 func tellEverything(t *testing.T, s *stack, w *workspace, random *rand.Rand) {
 	witness := newWitness(t, w)
-	before := events(t, s)
-	reader := startReader(t, &w.client, before[len(before)-1].ID, rand.New(rand.NewPCG(random.Uint64(), 0)))
-	p := newPayer(t, s)
+	before := load.Events(t, s.target())
+	reader := startReader(t, &w.Client, before[len(before)-1].ID, rand.New(rand.NewPCG(random.Uint64(), 0)))
+	p := load.NewPayer(t, s.target())
 	ctx, cancel := context.WithTimeout(t.Context(), closedWithin)
 	defer cancel()
-	var charges []chargeObject
+	var charges []load.ChargeObject
 	var failed error
 	made := make(chan struct{})
 	go func() {
@@ -56,18 +57,18 @@ func tellEverything(t *testing.T, s *stack, w *workspace, random *rand.Rand) {
 		charges, failed = w.makeAndPay(ctx, p)
 	}()
 	for i := range eventKills {
-		pause(t, eventKillEvery, random)
+		load.Pause(t, eventKillEvery, random)
 		s.kill(t, []string{"worker", "api"}[i%2])
 	}
 	<-made
 	require.NoError(t, failed)
 	require.Len(t, charges, eventCharges)
-	var told []event
+	var told []load.Event
 	require.Eventually(t, func() bool {
-		told = events(t, s)[len(before):]
+		told = load.Events(t, s.target())[len(before):]
 
 		return len(told) >= eventCharges
-	}, closedWithin, 20*poll, "charges that never ended")
+	}, closedWithin, 20*load.Poll, "charges that never ended")
 	checkTold(t, charges, told)
 	witness.await(t, told)
 	reader.finish(t, told)
@@ -75,16 +76,16 @@ func tellEverything(t *testing.T, s *stack, w *workspace, random *rand.Rand) {
 
 // makeAndPay makes the charges, every second one to be paid and the others to
 // expire, and pays.
-func (w *workspace) makeAndPay(ctx context.Context, p *payer) ([]chargeObject, error) {
-	unpaid := make(chan chargeObject, eventCharges)
-	var made [eventMakers][]chargeObject
+func (w *workspace) makeAndPay(ctx context.Context, p *load.Payer) ([]load.ChargeObject, error) {
+	unpaid := make(chan load.ChargeObject, eventCharges)
+	var made [eventMakers][]load.ChargeObject
 	var paying sync.WaitGroup
-	for range 2 * payers {
+	for range 2 * load.Payers {
 		paying.Go(func() {
 			for charge := range unpaid {
 				// One that expires before its turn is an event as well.
-				attempt, done := context.WithTimeout(ctx, payWithin)
-				_, _ = p.attempt(attempt, charge)
+				attempt, done := context.WithTimeout(ctx, load.PayWithin)
+				_, _ = p.Attempt(attempt, charge)
 				done()
 			}
 		})
@@ -113,21 +114,21 @@ func (w *workspace) makeAndPay(ctx context.Context, p *payer) ([]chargeObject, e
 	return slices.Concat(made[:]...), err
 }
 
-func (w *workspace) makeOne(ctx context.Context) (charge chargeObject, err error) {
+func (w *workspace) makeOne(ctx context.Context) (charge load.ChargeObject, err error) {
 	key := uuid.NewString()
-	got, err := w.post(ctx, "/v1/charges", key, []byte(`{"amount_sats":1,"expires_in":60}`))
+	got, err := w.Post(ctx, "/v1/charges", key, []byte(`{"amount_sats":1,"expires_in":60}`))
 	if err != nil {
 		return charge, err
 	}
-	if got.status != http.StatusCreated {
-		return charge, fmt.Errorf("key %s: %d %s", key, got.status, got.body)
+	if got.Status != http.StatusCreated {
+		return charge, fmt.Errorf("key %s: %d %s", key, got.Status, got.Body)
 	}
 
-	return charge, json.Unmarshal(got.body, &charge)
+	return charge, json.Unmarshal(got.Body, &charge)
 }
 
 // checkTold: each charge has one event, and the numbers have no gap.
-func checkTold(t *testing.T, charges []chargeObject, told []event) {
+func checkTold(t *testing.T, charges []load.ChargeObject, told []load.Event) {
 	t.Helper()
 	types := map[string]int{}
 	of := map[string]string{}
@@ -162,7 +163,7 @@ func newWitness(t *testing.T, w *workspace) *witness {
 	server := httptest.NewServer(v)
 	t.Cleanup(server.Close)
 	// The first delivery comes after the secret is known: nothing is made yet.
-	v.secret = w.subscribe(t, server.URL, "charge.paid", "charge.expired")
+	v.secret = w.Subscribe(t, server.URL, "charge.paid", "charge.expired")
 	var err error
 	v.verifier, err = standardwebhooks.NewWebhook(v.secret)
 	require.NoError(t, err)
@@ -179,7 +180,7 @@ func (v *witness) ServeHTTP(response http.ResponseWriter, request *http.Request)
 	id := request.Header.Get(webhooks.HeaderStandardID)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if err != nil || request.Header.Get(webhooks.HeaderSignature) != ownSignature(v.secret, body) {
+	if err != nil || request.Header.Get(webhooks.HeaderSignature) != load.OwnSignature(v.secret, body) {
 		v.forged = append(v.forged, fmt.Sprintf("%s: %v", id, err))
 		response.WriteHeader(http.StatusBadRequest)
 
@@ -189,7 +190,7 @@ func (v *witness) ServeHTTP(response http.ResponseWriter, request *http.Request)
 }
 
 // await waits until every event arrived.
-func (v *witness) await(t *testing.T, told []event) {
+func (v *witness) await(t *testing.T, told []load.Event) {
 	t.Helper()
 	began := time.Now()
 	var missing []string
@@ -204,7 +205,7 @@ func (v *witness) await(t *testing.T, told []event) {
 		}
 
 		return len(missing) == 0
-	}, deliveredWithin, 4*poll, "events that never arrived: %s", &lazy{&missing})
+	}, load.DeliveredWithin, 4*load.Poll, "events that never arrived: %s", &load.Lazy{Texts: &missing})
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	require.Empty(t, v.forged, "deliveries with a wrong signature")

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/lntpay/lntpay/tests/load"
 )
 
 const (
@@ -17,9 +19,6 @@ const (
 	moments = 4 * time.Second
 	// afterwards is how long the load goes on after the last recovery.
 	afterwards = 3 * time.Second
-	// creditWithin is what the product promises: what the node settled is
-	// credited this soon after the recovery.
-	creditWithin = 15 * time.Second
 )
 
 // TestFaults runs one stack; each subtest breaks something under load and
@@ -39,7 +38,7 @@ func TestFaults(t *testing.T) {
 	t.Run("terminate openings", func(t *testing.T) { terminateOpenings(t, s, w) })
 	t.Run("terminate singletons", func(t *testing.T) { terminateSingletons(t, s, w) })
 	t.Run("kill the supervisor", func(t *testing.T) { killSupervisor(t, s, w, random) })
-	t.Run("every event arrived", func(t *testing.T) { w.checkDeliveries(t, s) })
+	t.Run("every event arrived", func(t *testing.T) { w.CheckDeliveries(t, s.target()) })
 	t.Run("events under kills", func(t *testing.T) { tellEverything(t, s, w, random) })
 }
 
@@ -59,25 +58,13 @@ func seeded(t *testing.T) *rand.Rand {
 
 // killUnderLoad kills one process at random moments while the load runs.
 func killUnderLoad(t *testing.T, s *stack, w *workspace, random *rand.Rand, name string) {
-	load := w.startLoad(t, s)
-	var outages []outage
+	traffic := w.StartLoad(t, s.target(), load.Clients, load.ClientPause)
+	var outages []load.Outage
 	for range killed {
-		pause(t, moments, random)
+		load.Pause(t, moments, random)
 		outages = append(outages, s.kill(t, name))
 	}
-	pause(t, afterwards, nil)
-	load.finish(t)
-	w.check(t, s, name, outages)
-}
-
-// pause lets the load run: up to d, or exactly d without a source of moments.
-func pause(t *testing.T, d time.Duration, random *rand.Rand) {
-	t.Helper()
-	if random != nil {
-		d = time.Duration(random.Int64N(int64(d)))
-	}
-	select {
-	case <-time.After(d):
-	case <-t.Context().Done():
-	}
+	load.Pause(t, afterwards, nil)
+	traffic.Finish(t)
+	w.Check(t, s.target(), name, outages)
 }

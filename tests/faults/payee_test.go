@@ -16,6 +16,8 @@ import (
 	"github.com/lightningnetwork/lnd/lnwire"
 	"github.com/lightningnetwork/lnd/zpay32"
 	"github.com/stretchr/testify/require"
+
+	"github.com/lntpay/lntpay/tests/load"
 )
 
 // payee makes invoices on the stack's other node, for withdrawals.
@@ -74,7 +76,7 @@ func (p *payee) decide(ctx context.Context, preimage [32]byte, after time.Durati
 		if invoice.State == lnrpc.Invoice_ACCEPTED {
 			break
 		}
-		if !sleep(ctx, 4*poll) {
+		if !sleep(ctx, 4*load.Poll) {
 			return nil
 		}
 	}

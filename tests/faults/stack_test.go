@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -17,13 +16,11 @@ import (
 
 	"github.com/lntpay/lntpay/deploy/devnet"
 	"github.com/lntpay/lntpay/deploy/devnet/freeport"
+	"github.com/lntpay/lntpay/tests/load"
 )
 
-const (
-	poll = 25 * time.Millisecond
-	// recoverWithin bounds the restart of a process, not what we promise.
-	recoverWithin = 60 * time.Second
-)
+// recoverWithin bounds the restart of a process, not what we promise.
+const recoverWithin = 60 * time.Second
 
 // stack is `lntpay dev` in a process of its own.
 type stack struct {
@@ -104,11 +101,8 @@ func (s *stack) look() error {
 	return err
 }
 
-// outage is the time from a kill to the recovery.
-type outage struct{ from, to time.Time }
-
 // kill ends a process without warning and waits until another one serves.
-func (s *stack) kill(t *testing.T, name string) outage {
+func (s *stack) kill(t *testing.T, name string) load.Outage {
 	t.Helper()
 	require.NoError(t, s.look())
 	pid := s.dev.Processes[name]
@@ -116,12 +110,12 @@ func (s *stack) kill(t *testing.T, name string) outage {
 	from := time.Now()
 	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 	require.Eventually(t, func() bool { return s.look() == nil && s.dev.Processes[name] != pid },
-		recoverWithin, poll, "%s was not started again", name)
+		recoverWithin, load.Poll, "%s was not started again", name)
 	again := time.Now()
 	s.awaitReady(t)
-	o := outage{from: from, to: time.Now()}
+	o := load.Outage{From: from, To: time.Now()}
 	t.Logf("%s: killed, started again after %s, ready after %s", name,
-		again.Sub(from).Round(time.Millisecond), o.to.Sub(from).Round(time.Millisecond))
+		again.Sub(from).Round(time.Millisecond), o.To.Sub(from).Round(time.Millisecond))
 
 	return o
 }
@@ -139,13 +133,8 @@ func (s *stack) awaitReady(t *testing.T) {
 		}
 
 		return len(missing) == 0
-	}, recoverWithin, poll, "the stack did not recover: %s", &lazy{&missing})
+	}, recoverWithin, load.Poll, "the stack did not recover: %s", &load.Lazy{Texts: &missing})
 }
-
-// lazy shows texts as they are when they are printed.
-type lazy struct{ texts *[]string }
-
-func (l *lazy) String() string { return strings.Join(*l.texts, "; ") }
 
 // notReady is empty when the address answers 200.
 func notReady(url string) string {
@@ -187,4 +176,22 @@ func descendants(t *testing.T, of int) []int {
 	}
 
 	return all
+}
+
+// target is the stack as a load sees it.
+func (s *stack) target() load.Target {
+	return load.Target{
+		APIURL: s.dev.APIURL, Key: s.dev.APIKeys.Sandbox, WorkspaceID: s.dev.WorkspaceID, DatabaseURL: s.dev.DatabaseURL,
+		Merchant: s.dev.Lnd.Merchant.Connect, Payer: s.dev.Lnd.Payer.Connect,
+	}
+}
+
+// workspace is that of the stack under load.
+type workspace struct{ *load.Workspace }
+
+// newWorkspace has an endpoint for events of that type.
+func newWorkspace(t *testing.T, s *stack, eventType string) *workspace {
+	t.Helper()
+
+	return &workspace{load.NewWorkspace(t, s.target(), eventType)}
 }

@@ -10,17 +10,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/lntpay/lntpay/tests/load"
 	"github.com/lntpay/lntpay/tests/sse"
 )
 
 // streamReader is a client of the event stream that goes on after its last event
 // whenever it is cut off.
 type streamReader struct {
-	client *client
+	client *load.Client
 	random *rand.Rand
 	cancel context.CancelFunc
 	// ended has what was read once the reader has ended.
-	ended chan []event
+	ended chan []load.Event
 	// arrived is told of each event.
 	arrived chan struct{}
 	cuts    int
@@ -28,11 +29,11 @@ type streamReader struct {
 }
 
 // startReader reads from after the event of the id.
-func startReader(t *testing.T, c *client, lastID string, random *rand.Rand) *streamReader {
+func startReader(t *testing.T, c *load.Client, lastID string, random *rand.Rand) *streamReader {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	r := &streamReader{
-		client: c, random: random, cancel: cancel, ended: make(chan []event, 1),
+		client: c, random: random, cancel: cancel, ended: make(chan []load.Event, 1),
 		arrived: make(chan struct{}, 2*eventCharges),
 	}
 	t.Cleanup(cancel)
@@ -42,7 +43,7 @@ func startReader(t *testing.T, c *client, lastID string, random *rand.Rand) *str
 }
 
 // read cuts itself off streamCuts times, after a random number of events each.
-func (r *streamReader) read(ctx context.Context, lastID string) (seen []event) {
+func (r *streamReader) read(ctx context.Context, lastID string) (seen []load.Event) {
 	for ctx.Err() == nil {
 		left := -1
 		if r.cuts < streamCuts {
@@ -59,22 +60,22 @@ func (r *streamReader) read(ctx context.Context, lastID string) (seen []event) {
 }
 
 // once reads until the stream breaks, or cuts it off after left events.
-func (r *streamReader) once(ctx context.Context, lastID string, left int, seen []event) []event {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.client.base+"/v1/events/stream", nil)
+func (r *streamReader) once(ctx context.Context, lastID string, left int, seen []load.Event) []load.Event {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.client.Base+"/v1/events/stream", nil)
 	if err != nil {
 		return seen
 	}
-	request.Header.Set("Authorization", "Bearer "+r.client.key)
+	request.Header.Set("Authorization", "Bearer "+r.client.Key)
 	stream, err := sse.Open(http.DefaultClient, request, lastID)
 	if err != nil {
-		time.Sleep(repeatPause) // The API is away.
+		time.Sleep(load.RepeatPause) // The API is away.
 
 		return seen
 	}
 	defer func() { _ = stream.Close() }()
 	for ; left != 0; left-- {
 		next, err := stream.NextEvent()
-		var read event
+		var read load.Event
 		if err == nil {
 			err = json.Unmarshal([]byte(next.Data), &read)
 		}
@@ -92,7 +93,7 @@ func (r *streamReader) once(ctx context.Context, lastID string, left int, seen [
 }
 
 // finish waits for what is still to come, and compares.
-func (r *streamReader) finish(t *testing.T, told []event) {
+func (r *streamReader) finish(t *testing.T, told []load.Event) {
 	t.Helper()
 	deadline := time.After(recoverWithin)
 	for n := range told {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/lntpay/lntpay/tests/load"
 )
 
 // A kill of `lntpay dev` itself leaves nothing running, and the next one goes
@@ -20,8 +22,8 @@ func killSupervisor(t *testing.T, s *stack, w *workspace, random *rand.Rand) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux ends children with their parent")
 	}
-	load := w.startLoad(t, s)
-	pause(t, 2*time.Second, random)
+	traffic := w.StartLoad(t, s.target(), load.Clients, load.ClientPause)
+	load.Pause(t, 2*time.Second, random)
 	children := descendants(t, s.process.PID())
 	require.GreaterOrEqual(t, len(children), len(s.dev.Processes))
 	before := s.dev
@@ -30,16 +32,16 @@ func killSupervisor(t *testing.T, s *stack, w *workspace, random *rand.Rand) {
 	s.process.Stop()
 	require.Eventually(t, func() bool {
 		return !slices.ContainsFunc(children, runs)
-	}, 10*time.Second, poll, "something outlived its supervisor")
+	}, 10*time.Second, load.Poll, "something outlived its supervisor")
 	t.Logf("%d processes were gone %s after their supervisor", len(children), time.Since(from).Round(time.Millisecond))
 	s.start(t)
-	outages := []outage{{from: from, to: time.Now()}}
+	outages := []load.Outage{{From: from, To: time.Now()}}
 	require.Equal(t, before.APIKeys, s.dev.APIKeys)
 	require.Equal(t, before.WorkspaceID, s.dev.WorkspaceID)
 	require.Equal(t, before.Lnd.Merchant.Pubkey, s.dev.Lnd.Merchant.Pubkey)
-	pause(t, afterwards, nil)
-	load.finish(t)
-	w.check(t, s, "supervisor", outages)
+	load.Pause(t, afterwards, nil)
+	traffic.Finish(t)
+	w.Check(t, s.target(), "supervisor", outages)
 }
 
 // runs reports whether a process is there and no zombie.

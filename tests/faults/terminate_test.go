@@ -13,6 +13,8 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	sdk "go.temporal.io/sdk/client"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/lntpay/lntpay/tests/load"
 )
 
 const (
@@ -36,10 +38,10 @@ func (s *stack) temporal(t *testing.T) sdk.Client {
 // workerMetric reads one number of the worker's environment.
 func (s *stack) workerMetric(t *testing.T, name string) string {
 	t.Helper()
-	worker := client{base: s.operators[1]}
-	got, err := worker.call(t.Context(), http.MethodGet, "/metrics", "", nil)
+	worker := load.Client{Base: s.operators[1]}
+	got, err := worker.Call(t.Context(), http.MethodGet, "/metrics", "", nil)
 	require.NoError(t, err)
-	for line := range strings.Lines(string(got.body)) {
+	for line := range strings.Lines(string(got.Body)) {
 		if fields := strings.Fields(line); len(fields) == 2 && strings.HasPrefix(fields[0], name) {
 			return fields[1]
 		}
@@ -50,27 +52,27 @@ func (s *stack) workerMetric(t *testing.T, name string) string {
 
 // Terminating a charge's workflow only delays it.
 func terminateCharges(t *testing.T, s *stack, w *workspace) {
-	temporal, p := s.temporal(t), newPayer(t, s)
-	end := func(ctx context.Context, charge chargeObject) error {
+	temporal, p := s.temporal(t), load.NewPayer(t, s.target())
+	end := func(ctx context.Context, charge load.ChargeObject) error {
 		return temporal.TerminateWorkflow(ctx, "charge/"+charge.ID, "", reason)
 	}
-	for name, act := range map[string]func(context.Context, chargeObject) error{
-		"before the payment": func(ctx context.Context, charge chargeObject) error {
+	for name, act := range map[string]func(context.Context, load.ChargeObject) error{
+		"before the payment": func(ctx context.Context, charge load.ChargeObject) error {
 			if err := end(ctx, charge); err != nil {
 				return err
 			}
 
-			return w.settle(ctx, p, charge)
+			return w.Settle(ctx, p, charge)
 		},
-		"while it is paid": func(ctx context.Context, charge chargeObject) error {
+		"while it is paid": func(ctx context.Context, charge load.ChargeObject) error {
 			var both errgroup.Group
-			both.Go(func() error { return w.settle(ctx, p, charge) })
+			both.Go(func() error { return w.Settle(ctx, p, charge) })
 			both.Go(func() error { return end(ctx, charge) })
 
 			return both.Wait()
 		},
-		"as soon as it is paid": func(ctx context.Context, charge chargeObject) error {
-			err := w.settle(ctx, p, charge)
+		"as soon as it is paid": func(ctx context.Context, charge load.ChargeObject) error {
+			err := w.Settle(ctx, p, charge)
 			_ = end(ctx, charge) // It may have ended by itself.
 
 			return err
@@ -81,7 +83,7 @@ func terminateCharges(t *testing.T, s *stack, w *workspace) {
 			var group errgroup.Group
 			for range terminated {
 				group.Go(func() error {
-					charge, err := w.create(t.Context(), 100)
+					charge, err := w.Create(t.Context(), 100)
 					if err != nil {
 						return err
 					}
@@ -90,7 +92,7 @@ func terminateCharges(t *testing.T, s *stack, w *workspace) {
 				})
 			}
 			require.NoError(t, group.Wait())
-			w.check(t, s, name, []outage{{from: began, to: began}})
+			w.Check(t, s.target(), name, []load.Outage{{From: began, To: began}})
 		})
 	}
 }
@@ -98,7 +100,7 @@ func terminateCharges(t *testing.T, s *stack, w *workspace) {
 // Terminating a run that is opening its charge leaves the outcome open; the
 // repeat with the same key finds out, and there is one charge.
 func terminateOpenings(t *testing.T, s *stack, w *workspace) {
-	temporal, p := s.temporal(t), newPayer(t, s)
+	temporal, p := s.temporal(t), load.NewPayer(t, s.target())
 	conn, err := pgx.Connect(t.Context(), s.dev.DatabaseURL)
 	require.NoError(t, err)
 	defer func() { _ = conn.Close(t.Context()) }()
@@ -107,21 +109,21 @@ func terminateOpenings(t *testing.T, s *stack, w *workspace) {
 		key := uuid.NewString()
 		var group errgroup.Group
 		group.Go(func() error {
-			charge, err := w.createAs(t.Context(), key, 100)
+			charge, err := w.CreateAs(t.Context(), key, 100)
 			if err != nil {
 				return err
 			}
 
-			return w.settle(t.Context(), p, charge)
+			return w.Settle(t.Context(), p, charge)
 		})
 		var id string
 		require.Eventually(t, func() bool {
 			return conn.QueryRow(t.Context(), "SELECT resource_id FROM claim WHERE key = $1", key).Scan(&id) == nil
-		}, creditWithin, time.Millisecond)
+		}, load.CreditWithin, time.Millisecond)
 		var answered bool
 		require.Eventually(t, func() bool {
 			return temporal.TerminateWorkflow(t.Context(), "charge/"+id, "", reason) == nil
-		}, creditWithin, time.Millisecond, "the run of %s never began", id)
+		}, load.CreditWithin, time.Millisecond, "the run of %s never began", id)
 		require.NoError(t, conn.QueryRow(t.Context(), "SELECT answer IS NOT NULL FROM claim WHERE key = $1", key).Scan(&answered))
 		if !answered {
 			hits++
@@ -129,13 +131,13 @@ func terminateOpenings(t *testing.T, s *stack, w *workspace) {
 		require.NoError(t, group.Wait())
 	}
 	t.Logf("%d of %d runs were terminated before they had answered", hits, 2*terminated)
-	w.check(t, s, "openings", []outage{{from: began, to: began}})
+	w.Check(t, s.target(), "openings", []load.Outage{{From: began, To: began}})
 }
 
 // Terminating the watcher and the sweeper delays everything until the worker
 // starts them again.
 func terminateSingletons(t *testing.T, s *stack, w *workspace) {
-	temporal, p := s.temporal(t), newPayer(t, s)
+	temporal, p := s.temporal(t), load.NewPayer(t, s.target())
 	began := time.Now()
 	runs := map[string]string{"node-watcher/merchant": "", "sweeper/merchant": ""}
 	for id := range runs {
@@ -146,11 +148,11 @@ func terminateSingletons(t *testing.T, s *stack, w *workspace) {
 	}
 	// Its activity goes on until its next heartbeat is refused.
 	require.Eventually(t, func() bool { return s.workerMetric(t, "lntpay_node_stream_up") == "0" },
-		singletonsWithin, poll, "the watcher's activity outlived its workflow")
+		singletonsWithin, load.Poll, "the watcher's activity outlived its workflow")
 	for range terminated {
-		charge, err := w.create(t.Context(), 100)
+		charge, err := w.Create(t.Context(), 100)
 		require.NoError(t, err)
-		require.NoError(t, w.settle(t.Context(), p, charge))
+		require.NoError(t, w.Settle(t.Context(), p, charge))
 	}
 	for id, before := range runs {
 		require.Eventually(t, func() bool {
@@ -159,9 +161,9 @@ func terminateSingletons(t *testing.T, s *stack, w *workspace) {
 
 			return err == nil && info.GetExecution().GetRunId() != before &&
 				info.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
-		}, singletonsWithin, 4*poll, "%s did not come back", id)
+		}, singletonsWithin, 4*load.Poll, "%s did not come back", id)
 	}
 	back := time.Now()
 	t.Logf("the singletons were back after %s", back.Sub(began).Round(time.Millisecond))
-	w.check(t, s, "singletons", []outage{{from: began, to: back}})
+	w.Check(t, s.target(), "singletons", []load.Outage{{From: began, To: back}})
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"github.com/stretchr/testify/require"
+
+	"github.com/lntpay/lntpay/tests/load"
 )
 
 // resultsWithin bounds the wait for a node that has run for three minutes.
@@ -39,7 +41,7 @@ func (p *payouts) voidAbandoned(t *testing.T, s *stack, ids []string) {
 		return
 	}
 	// What lnd says of its own age is trusted to five seconds.
-	pause(t, 10*time.Second, nil)
+	load.Pause(t, 10*time.Second, nil)
 	t.Logf("the merchant's node is killed to find what it has not recorded of payments in flight in name only: %v", left)
 	s.kill(t, "lnd_merchant")
 	awaitResults(t, s)
@@ -72,7 +74,7 @@ func awaitResults(t *testing.T, s *stack) {
 
 		return len(answer.Channels) > 0
 	}
-	for began := time.Now(); !up(); pause(t, time.Second, nil) {
+	for began := time.Now(); !up(); load.Pause(t, time.Second, nil) {
 		require.Less(t, time.Since(began), resultsWithin, "the merchant's node does not come back")
 	}
 }
@@ -84,7 +86,7 @@ func awaitOldSends(t *testing.T, s *stack, ids []string) {
 	conn, err := pgx.Connect(t.Context(), s.dev.DatabaseURL)
 	require.NoError(t, err)
 	defer func() { _ = conn.Close(t.Context()) }()
-	for old := false; !old; pause(t, time.Second, nil) {
+	for old := false; !old; load.Pause(t, time.Second, nil) {
 		require.NoError(t, conn.QueryRow(t.Context(), `SELECT coalesce(max(started_at) < now() - interval '185 seconds', true)
 			FROM withdrawal_send WHERE withdrawal_id = ANY ($1)`, ids).Scan(&old))
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/lntpay/lntpay/ledger"
+	"github.com/lntpay/lntpay/tests/load"
 	"github.com/lntpay/lntpay/tests/regtest"
 )
 
@@ -31,15 +32,15 @@ type entryObject struct {
 // ledger and Postgres.
 func (p *payouts) check(t *testing.T, s *stack) {
 	t.Helper()
-	payments, received := paid(t, s), settled(t, s.dev.Lnd.Payer)
-	withdrawals := all[withdrawalObject](t, &p.w.client, "/v1/withdrawals")
+	payments, received := paid(t, s), load.Settled(t, s.target().Payer)
+	withdrawals := load.All[withdrawalObject](t, &p.w.Client, "/v1/withdrawals")
 	require.Len(t, withdrawals, len(p.byKey), "withdrawals and keys")
 	require.Len(t, withdrawals, cap(p.bills))
 	out, outcomes, succeeded := int64(0), map[string]int{}, map[kindOfBill]int{}
 	explained := map[string]bool{}
 	for _, one := range withdrawals {
 		require.Equal(t, p.byKey[one.ExternalID].ID, one.ID, "two withdrawals for one key")
-		require.Equal(t, one, get[withdrawalObject](t, &p.w.client, "/v1/withdrawals/"+one.ID))
+		require.Equal(t, one, load.Get[withdrawalObject](t, &p.w.Client, "/v1/withdrawals/"+one.ID))
 		kind := p.kinds[one.ID]
 		explained[one.PaymentHash] = true
 		if slices.Contains(p.severed, one.ID) {
@@ -146,12 +147,12 @@ func (p *payouts) reportNotProven(t *testing.T) {
 // Lightning, less out.
 func (p *payouts) checkLedger(t *testing.T, s *stack, out int64) {
 	t.Helper()
-	balance := get[struct {
+	balance := load.Get[struct {
 		AvailableMsat int64 `json:"available_msat"`
 		LockedMsat    int64 `json:"locked_msat"`
-	}](t, &p.w.client, "/v1/balance")
+	}](t, &p.w.Client, "/v1/balance")
 	in := int64(0)
-	for _, amount := range settled(t, s.dev.Lnd.Merchant) {
+	for _, amount := range load.Settled(t, s.target().Merchant) {
 		in += amount
 	}
 	booked := p.bookedTo(t, s)
@@ -197,7 +198,7 @@ func (p *payouts) bookedTo(t *testing.T, s *stack) map[ledger.Account]int64 {
 // ended by one of them.
 func (p *payouts) checkTransfers(t *testing.T) (n int) {
 	t.Helper()
-	transfers := all[entryObject](t, &p.w.client, "/v1/ledger/transfers")
+	transfers := load.All[entryObject](t, &p.w.Client, "/v1/ledger/transfers")
 	slices.Reverse(transfers)
 	accounts, ends := map[string]int64{}, map[string]int{}
 	for i, transfer := range transfers {
@@ -258,12 +259,12 @@ func (p *payouts) checkRows(t *testing.T, s *stack) {
 	})
 	require.NoError(t, err)
 	told := map[string]string{}
-	for i, event := range events(t, s) {
+	for i, event := range load.Events(t, s.target()) {
 		require.EqualValues(t, i+1, event.Sequence)
 		require.NotContains(t, told, event.ResourceID, "two events of %s", event.ResourceID)
 		told[event.ResourceID] = event.Type
 	}
-	for _, one := range all[withdrawalObject](t, &p.w.client, "/v1/withdrawals") {
+	for _, one := range load.All[withdrawalObject](t, &p.w.Client, "/v1/withdrawals") {
 		if !slices.Contains(p.severed, one.ID) {
 			require.Equal(t, "withdrawal."+one.Status, told[one.ID], one.ID)
 		}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"github.com/stretchr/testify/require"
+
+	"github.com/lntpay/lntpay/tests/load"
 )
 
 // severedFor is for how long a channel must be down, with both nodes up, to be
@@ -67,10 +69,10 @@ func (p *payouts) leaveSevered(t *testing.T, s *stack, open []withdrawalObject) 
 func (p *payouts) severedLocked(t *testing.T) (msat int64) {
 	t.Helper()
 	for _, id := range p.severed {
-		one := get[struct {
+		one := load.Get[struct {
 			AmountMsat int64 `json:"amount_msat"`
 			MaxFeeMsat int64 `json:"max_fee_msat"`
-		}](t, &p.w.client, "/v1/withdrawals/"+id)
+		}](t, &p.w.Client, "/v1/withdrawals/"+id)
 		msat += one.AmountMsat + one.MaxFeeMsat
 	}
 

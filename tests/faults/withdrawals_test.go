@@ -17,6 +17,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"github.com/stretchr/testify/require"
+
+	"github.com/lntpay/lntpay/tests/load"
 )
 
 const (
@@ -117,10 +119,10 @@ func TestWithdrawals(t *testing.T) {
 	random := seeded(t)
 	s := startStack(t)
 	w := newWorkspace(t, s, "*")
-	charge, err := w.create(t.Context(), fundingSats)
+	charge, err := w.Create(t.Context(), fundingSats)
 	require.NoError(t, err)
-	require.NoError(t, w.settle(t.Context(), newPayer(t, s), charge))
-	w.awaitBalance(t, fundingSats*1000)
+	require.NoError(t, w.Settle(t.Context(), load.NewPayer(t, s.target()), charge))
+	w.AwaitBalance(t, fundingSats*1000)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -129,9 +131,9 @@ func TestWithdrawals(t *testing.T) {
 	names := slices.Clone(kills)
 	random.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 	for _, name := range names {
-		pause(t, 5*moments, random)
+		load.Pause(t, 5*moments, random)
 		p.awaitPost(t)
-		pause(t, underWay, random)
+		load.Pause(t, underWay, random)
 		t.Logf("%s: %d of %d withdrawals are posted", time.Since(began).Round(time.Second), p.posted.Load(), cap(p.bills))
 		s.kill(t, name)
 	}
@@ -144,9 +146,9 @@ func TestWithdrawals(t *testing.T) {
 		time.Since(began).Round(time.Second), len(p.abandoned), len(p.severed))
 	cancel()
 	p.payees.Wait()
-	require.Empty(t, w.wrong)
+	require.Empty(t, w.Wrong)
 	p.check(t, s)
-	w.checkDeliveries(t, s)
+	w.CheckDeliveries(t, s.target())
 }
 
 func (w *workspace) startPayouts(ctx context.Context, t *testing.T, s *stack, random *rand.Rand) *payouts {
@@ -164,10 +166,10 @@ func (w *workspace) startPayouts(ctx context.Context, t *testing.T, s *stack, ra
 		p.bills <- kind
 	}
 	close(p.bills)
-	for range clients {
+	for range load.Clients {
 		p.done.Go(func() {
 			for kind := range p.bills {
-				w.note(p.pay(kind))
+				w.Note(p.pay(kind))
 				p.posted.Add(1)
 				sleep(ctx, rand.N(withdrawalPause))
 			}
@@ -181,7 +183,7 @@ func (w *workspace) startPayouts(ctx context.Context, t *testing.T, s *stack, ra
 func (p *payouts) awaitPost(t *testing.T) {
 	t.Helper()
 	for before := p.asked.Load(); p.asked.Load() == before && len(p.bills) > 0; {
-		pause(t, time.Millisecond, nil)
+		load.Pause(t, time.Millisecond, nil)
 	}
 }
 
@@ -203,7 +205,7 @@ func (p *payouts) pay(kind kindOfBill) error {
 			p.payees.Go(func() {
 				err := p.payee.decide(p.ctx, preimage, time.Second+rand.N(heldFor), kind == takenLate)
 				if p.ctx.Err() == nil {
-					p.w.note(err)
+					p.w.Note(err)
 				}
 			})
 		}
@@ -212,8 +214,8 @@ func (p *payouts) pay(kind kindOfBill) error {
 	case noRoute:
 		bolt11, err = nowhere(msat)
 	case ownCharge:
-		var charge chargeObject
-		charge, err = p.w.create(p.ctx, msat/1000)
+		var charge load.ChargeObject
+		charge, err = p.w.Create(p.ctx, msat/1000)
 		bolt11 = charge.Bolt11
 	}
 	if err != nil {
@@ -236,19 +238,19 @@ func (p *payouts) post(kind kindOfBill, bolt11 string, msat int64) error {
 		return err
 	}
 	p.asked.Add(1)
-	first, err := p.w.post(p.ctx, "/v1/withdrawals", key, text)
+	first, err := p.w.Post(p.ctx, "/v1/withdrawals", key, text)
 	if err != nil {
 		return err
 	}
-	again, err := p.w.post(p.ctx, "/v1/withdrawals", key, text)
+	again, err := p.w.Post(p.ctx, "/v1/withdrawals", key, text)
 	if err != nil {
 		return err
 	}
-	if first.status != http.StatusCreated || again.status != first.status || string(again.body) != string(first.body) {
-		return fmt.Errorf("%s, key %s: first %d %s, then %d %s", kind, key, first.status, first.body, again.status, again.body)
+	if first.Status != http.StatusCreated || again.Status != first.Status || string(again.Body) != string(first.Body) {
+		return fmt.Errorf("%s, key %s: first %d %s, then %d %s", kind, key, first.Status, first.Body, again.Status, again.Body)
 	}
 	var made withdrawalObject
-	if err := json.Unmarshal(first.body, &made); err != nil {
+	if err := json.Unmarshal(first.Body, &made); err != nil {
 		return err
 	}
 	p.mu.Lock()
@@ -268,7 +270,7 @@ func (p *payouts) awaitEnd(t *testing.T, s *stack) {
 	var stuck []string // nil before the first look
 	up := began        // When all channels last were.
 	for since := began; ; {
-		open := slices.DeleteFunc(all[withdrawalObject](t, &p.w.client, "/v1/withdrawals"), withdrawalObject.over)
+		open := slices.DeleteFunc(load.All[withdrawalObject](t, &p.w.Client, "/v1/withdrawals"), withdrawalObject.over)
 		if len(open) == 0 {
 			return
 		}
@@ -295,7 +297,7 @@ func (p *payouts) awaitEnd(t *testing.T, s *stack) {
 		if time.Since(began) > overWithin {
 			p.dump(t, s, open)
 		}
-		pause(t, time.Second, nil)
+		load.Pause(t, time.Second, nil)
 	}
 }
 

@@ -30,6 +30,8 @@ type Lnd struct {
 	machine
 	at   place
 	conn *grpc.ClientConn
+	// serverName is what the certificate is for; the address' host if empty.
+	serverName string
 
 	// Config is for lightning.Connect, with the admin macaroon, and another
 	// for payments that allows SpendPermissions and nothing else.
@@ -94,34 +96,46 @@ func (n *Lnd) open(ctx context.Context) error {
 			return err
 		}
 	}
-	creds, err := credentials.NewClientTLSFromFile(n.Config.TLSCertFile, "")
-	if err != nil {
+	if err := n.dial(ctx); err != nil {
 		return err
 	}
-	macaroon, err := os.ReadFile(n.Config.MacaroonFile)
-	if err != nil {
-		return err
-	}
-	n.conn, err = grpc.NewClient(n.Config.Address, grpc.WithTransportCredentials(creds),
-		grpc.WithPerRPCCredentials(macaroonHex(hex.EncodeToString(macaroon))))
-	if err != nil {
+	var err error
+	n.Config.SpendMacaroonFile, err = n.Bake(ctx, "spend", lightning.SpendPermissions())
+
+	return err
+}
+
+// dial makes the clients, and waits until the node says who it is.
+func (n *Lnd) dial(ctx context.Context) (err error) {
+	if n.conn, err = n.Connect(); err != nil {
 		return err
 	}
 	n.Lightning = lnrpc.NewLightningClient(n.conn)
 	n.Router = routerrpc.NewRouterClient(n.conn)
 	n.Invoices = invoicesrpc.NewInvoicesClient(n.conn)
-	err = until(ctx, func() error {
+
+	return until(ctx, func() error {
 		info, err := n.Lightning.GetInfo(ctx, &lnrpc.GetInfoRequest{})
 		n.Config.Pubkey = info.GetIdentityPubkey()
 
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	n.Config.SpendMacaroonFile, err = n.Bake(ctx, "spend", lightning.SpendPermissions())
+}
 
-	return err
+// Connect dials the node with the admin macaroon. Whoever calls it closes the
+// connection.
+func (n *Lnd) Connect() (*grpc.ClientConn, error) {
+	creds, err := credentials.NewClientTLSFromFile(n.Config.TLSCertFile, n.serverName)
+	if err != nil {
+		return nil, err
+	}
+	macaroon, err := os.ReadFile(n.Config.MacaroonFile)
+	if err != nil {
+		return nil, err
+	}
+
+	return grpc.NewClient(n.Config.Address, grpc.WithTransportCredentials(creds),
+		grpc.WithPerRPCCredentials(macaroonHex(hex.EncodeToString(macaroon))))
 }
 
 // copyOut copies a file, which lnd may not have written whole yet.

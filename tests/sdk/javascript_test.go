@@ -14,7 +14,7 @@ import (
 
 const javaScript = "../../sdk/js/test/"
 
-// needStack are the files that tests/e2e/sdk_javascript_test.go runs.
+// needStack are the files that tests/suite/sdk_javascript.go runs.
 var needStack = []string{javaScript + "lossy.test.js", javaScript + "stack.test.js"}
 
 // reads are the files that node reads. Go, which keeps results of tests, learns

@@ -24,13 +24,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/lntpay/lntpay/api"
-	"github.com/lntpay/lntpay/api/apikey"
 	"github.com/lntpay/lntpay/config"
 	"github.com/lntpay/lntpay/deploy/devnet"
 	"github.com/lntpay/lntpay/deploy/devnet/freeport"
 	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store"
+	"github.com/lntpay/lntpay/tests/load"
 	"github.com/lntpay/lntpay/tests/regtest"
 	"github.com/lntpay/lntpay/webhooks"
 	"github.com/lntpay/lntpay/worker"
@@ -316,17 +316,7 @@ func awaitAPI(ctx context.Context, url string, ended <-chan error) error {
 
 // NewKey makes a workspace and a key with every scope.
 func (s *Stack) NewKey(ctx context.Context) (workspaceID, secret string, err error) {
-	workspace, err := s.Store.AddWorkspace(ctx, "test")
-	if err != nil {
-		return "", "", err
-	}
-	var scopes []string
-	for _, scope := range apikey.Scopes() {
-		scopes = append(scopes, string(scope))
-	}
-	_, secret, err = apikey.CreateKey(ctx, s.Store, workspace.ID, "test", scopes, nil)
-
-	return workspace.ID, secret, err
+	return load.NewKey(ctx, s.Store)
 }
 
 // Close ends everything in reverse order.

@@ -12,6 +12,7 @@ const (
 	TemporalServer  Name = "temporal-server"
 	TemporalSQLTool Name = "temporal-sql-tool"
 	TemporalUI      Name = "temporal-ui"
+	Caddy           Name = "caddy"
 	Sqlc            Name = "sqlc"
 	GolangciLint    Name = "golangci-lint"
 	Workflowcheck   Name = "workflowcheck"
@@ -23,7 +24,7 @@ func Stack() []Name {
 }
 
 // All are all tools, in the order in which they are best built.
-func All() []Name { return append(Stack(), Sqlc, GolangciLint, Workflowcheck) }
+func All() []Name { return append(Stack(), Sqlc, GolangciLint, Workflowcheck, Caddy) }
 
 // Valid reports whether n is a tool.
 func (n Name) Valid() bool { return slices.Contains(All(), n) }
@@ -58,7 +59,9 @@ func recipes() map[Name]recipe {
 		TemporalServer:  {module: "temporal", pkg: "go.temporal.io/server/cmd/server", cold: "5 min 10 s"},
 		TemporalSQLTool: {module: "temporal", pkg: "go.temporal.io/server/cmd/tools/sql", cold: "seconds after the server"},
 		TemporalUI:      {module: "ui", pkg: "github.com/temporalio/ui-server/v2/cmd/server", cold: "15 s"},
-		Sqlc:            {module: "sqlc", pkg: "github.com/sqlc-dev/sqlc/cmd/sqlc", cgo: true, cold: "3 min"},
+		// The proxy of docker-compose.yml; the development stack has none.
+		Caddy: {module: "caddy", pkg: "github.com/caddyserver/caddy/v2/cmd/caddy", cold: "1 min"},
+		Sqlc:  {module: "sqlc", pkg: "github.com/sqlc-dev/sqlc/cmd/sqlc", cgo: true, cold: "3 min"},
 		GolangciLint: {
 			module: "lint", pkg: "github.com/golangci/golangci-lint/v2/cmd/golangci-lint", cold: "3 min",
 		},

@@ -1,4 +1,4 @@
-// The real stack behind a network that fails on every third request. tests/e2e/sdk_javascript_test.go counts what it had done.
+// The real stack behind a network that fails on every third request. tests/suite/sdk_javascript.go counts what it had done.
 'use strict';
 
 const assert = require('node:assert/strict');

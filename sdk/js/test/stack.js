@@ -1,4 +1,4 @@
-// The stack that tests/e2e/sdk_javascript_test.go starts, and what it does for a test.
+// The stack that tests/suite/sdk_javascript.go starts, and what it does for a test.
 'use strict';
 
 const { LNTPAY_TEST_URL: url } = process.env;
@@ -16,4 +16,6 @@ module.exports = {
   pay: (bolt11) => ask('/pay', { bolt11 }),
   /** Makes an invoice outside, to withdraw to. */
   invoice: async (amountMsat) => (await ask('/invoice', { amount_msat: amountMsat })).bolt11,
+  /** The address at which the server reaches what listens here. */
+  relay: async (url) => (await ask('/relay', { url })).url,
 };

@@ -7,7 +7,7 @@ const http = require('node:http');
 const test = require('node:test');
 const { LNTPay, l402 } = require('../index.js');
 const { listen } = require('./server.js');
-const { invoice, pay, skip } = require('./stack.js');
+const { invoice, pay, relay, skip } = require('./stack.js');
 
 const lntpay = skip ? undefined : new LNTPay();
 
@@ -88,7 +88,7 @@ test('an endpoint is tried out, and its deliveries are genuine', { skip, timeout
   const receive = () => new Promise((resolve) => waiting.push(resolve));
 
   const { endpoints, deliveries } = lntpay.webhooks;
-  const { id, secret } = await endpoints.create({ url: `http://127.0.0.1:${server.address().port}/`, events: ['withdrawal.failed'] });
+  const { id, secret } = await endpoints.create({ url: await relay(`http://127.0.0.1:${server.address().port}`), events: ['withdrawal.failed'] });
   const [{ headers, body }, delivery] = await Promise.all([receive(), endpoints.test(id)]);
   const event = lntpay.webhooks.verify(body, headers, secret);
   assert.equal(event.type, 'webhook.test');

@@ -1,0 +1,14 @@
+// Package compose brings up docker-compose.yml with its profile regtest for a
+// test: images built without a registry, a project of its own name on free
+// ports, two api, two workers, btcd and two lnd, from nothing by one command.
+// What runs there is what is deployed; a test reaches it through the proxy, and
+// Postgres, Temporal and the nodes at the addresses that their containers have,
+// which a test on the Docker host can.
+//
+// Environment: LNTPAY_COMPOSE=off says that this machine has no Docker daemon;
+// without it a missing daemon fails the test. LNTPAY_COMPOSE_KEEP=1 leaves a
+// project whose test failed running.
+//
+// What is not here: the tests of the product, which run on any stack; the
+// network that tests have in their own process (tests/regtest).
+package compose

@@ -1,0 +1,91 @@
+package load
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lnrpc"
+	"github.com/lightningnetwork/lnd/lnrpc/routerrpc"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// Payer pays charges from the stack's other node.
+type Payer struct{ router routerrpc.RouterClient }
+
+// NewPayer dials it.
+func NewPayer(t *testing.T, s Target) *Payer {
+	t.Helper()
+	conn, err := s.Payer()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+
+	return &Payer{router: routerrpc.NewRouterClient(conn)}
+}
+
+// Pay pays until the node says SUCCEEDED, and returns when it said so. While
+// the merchant's node is away payments fail, and are tried again.
+func (p *Payer) Pay(ctx context.Context, charge ChargeObject) (time.Time, error) {
+	for {
+		payment, err := p.Attempt(ctx, charge)
+		if err == nil && payment.Status == lnrpc.Payment_SUCCEEDED {
+			return time.Now(), nil
+		}
+		select {
+		case <-time.After(2 * RepeatPause):
+		case <-ctx.Done():
+			return time.Time{}, fmt.Errorf("%s was never paid; last: %s, %v", charge.ID, payment.GetFailureReason(), err)
+		}
+	}
+}
+
+// Attempt sends a payment, or follows the one that an earlier call sent.
+func (p *Payer) Attempt(ctx context.Context, charge ChargeObject) (*lnrpc.Payment, error) {
+	stream, err := p.router.SendPaymentV2(ctx, &routerrpc.SendPaymentRequest{
+		PaymentRequest: charge.Bolt11, TimeoutSeconds: 20, FeeLimitMsat: 10_000, NoInflightUpdates: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	payment, err := stream.Recv()
+	if status.Code(err) != codes.AlreadyExists {
+		return payment, err
+	}
+	hash, err := hex.DecodeString(charge.PaymentHash)
+	if err != nil {
+		return nil, err
+	}
+	track, err := p.router.TrackPaymentV2(ctx, &routerrpc.TrackPaymentRequest{PaymentHash: hash, NoInflightUpdates: true})
+	if err != nil {
+		return nil, err
+	}
+
+	return track.Recv()
+}
+
+// Settled asks a node what was paid to it, in millisatoshi by payment hash.
+func Settled(t *testing.T, node Connect) map[string]int64 {
+	t.Helper()
+	conn, err := node()
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	amounts := map[string]int64{}
+	for offset := uint64(0); ; {
+		list, err := lnrpc.NewLightningClient(conn).ListInvoices(t.Context(),
+			&lnrpc.ListInvoiceRequest{IndexOffset: offset, NumMaxInvoices: 500})
+		require.NoError(t, err)
+		for _, invoice := range list.Invoices {
+			if invoice.State == lnrpc.Invoice_SETTLED {
+				amounts[hex.EncodeToString(invoice.RHash)] = invoice.AmtPaidMsat
+			}
+		}
+		if len(list.Invoices) == 0 {
+			return amounts
+		}
+		offset = list.LastIndexOffset
+	}
+}
