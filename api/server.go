@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/lntpay/lntpay/config"
 	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/telemetry"
 )
 
 // Limits on connections. A write may take as long as the longest wait and the
@@ -38,6 +40,7 @@ type Server struct {
 	metrics      *metrics
 	inFlight     *inFlight
 	log          *slog.Logger
+	logRequests  string
 	openAPI      []byte
 	// stopping ends long-polls and streams, so that a shutdown need not wait for them.
 	stopping chan struct{}
@@ -66,6 +69,7 @@ func New(options Options) (*Server, error) {
 	if log == nil {
 		log = slog.Default()
 	}
+	log = telemetry.WithContext(log)
 	openAPI, err := openAPIJSON()
 	if err != nil {
 		return nil, err
@@ -75,8 +79,9 @@ func New(options Options) (*Server, error) {
 		config: options.Config, environments: map[payments.Environment]*environment{},
 		checks:   map[string]func(context.Context) error{},
 		registry: registry, metrics: metrics, log: log, openAPI: openAPI,
-		inFlight: newInFlight(options.Config.MaxInFlight, metrics.inFlight),
-		stopping: make(chan struct{}), heartbeatEvery: heartbeatEvery,
+		logRequests: cmp.Or(options.LogRequests, config.Defaults().Log.Requests),
+		inFlight:    newInFlight(options.Config.MaxInFlight, metrics.inFlight),
+		stopping:    make(chan struct{}), heartbeatEvery: heartbeatEvery,
 	}
 	maps.Copy(s.checks, options.Checks)
 	for name, env := range options.Environments {

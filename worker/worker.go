@@ -19,6 +19,7 @@ import (
 	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store"
+	"github.com/lntpay/lntpay/telemetry"
 	"github.com/lntpay/lntpay/webhooks"
 	"github.com/lntpay/lntpay/workflows"
 )
@@ -49,6 +50,7 @@ type Worker struct {
 	Interceptors []interceptor.WorkerInterceptor
 
 	temporal client.Client
+	observer *observer
 	starter  *workflows.Starter
 	settler  *activities.Settler
 	sender   *webhooks.Sender
@@ -69,6 +71,7 @@ type Option func(*Worker)
 func New(ctx context.Context, name payments.Environment, env config.Environment, hooks config.Webhooks,
 	registry prometheus.Registerer, log *slog.Logger, options ...Option,
 ) (*Worker, error) {
+	log = telemetry.WithContext(log)
 	if err := env.CheckWorker(name); err != nil {
 		return nil, err
 	}
@@ -90,7 +93,10 @@ func New(ctx context.Context, name payments.Environment, env config.Environment,
 
 		return nil, err
 	}
-	w := &Worker{Store: s, Node: node, fatal: make(chan error, 1), log: log}
+	w := &Worker{
+		Store: s, Node: node, fatal: make(chan error, 1), log: log,
+		observer: &observer{environment: name, log: log},
+	}
 	if err := pin(ctx, s, keys, node, env.Node.Network); err != nil {
 		w.Close()
 
@@ -193,7 +199,7 @@ func (w *Worker) options() sdkworker.Options {
 		MaxHeartbeatThrottleInterval: 2 * time.Second,
 		WorkerStopTimeout:            stopTimeout,
 		DisableRegistrationAliasing:  true,
-		Interceptors:                 w.Interceptors,
+		Interceptors:                 append([]interceptor.WorkerInterceptor{w.observer}, w.Interceptors...),
 		// Polls that are refused for two minutes, such as with "namespace not
 		// found", which Temporal also says while its own database is away,
 		// make the SDK stop polling for good (internal_worker_base.go,

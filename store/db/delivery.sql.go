@@ -79,7 +79,7 @@ func (q *Queries) FailDelivery(ctx context.Context, arg FailDeliveryParams) (int
 }
 
 const loadDelivery = `-- name: LoadDelivery :one
-SELECT d.status, d.attempts, d.event_id, d.endpoint_id,
+SELECT d.status, d.attempts, d.event_id, d.endpoint_id, d.workspace_id,
     coalesce(greatest(extract(epoch FROM d.next_attempt_at - now()), 0), 0)::float8 AS due_in_s,
     e.payload, w.url, w.secret_sealed,
     (w.status = 'enabled' AND w.deleted_at IS NULL)::boolean AS endpoint_open,
@@ -95,6 +95,7 @@ type LoadDeliveryRow struct {
 	Attempts             int32
 	EventID              string
 	EndpointID           string
+	WorkspaceID          string
 	DueInS               float64
 	Payload              []byte
 	Url                  string
@@ -113,6 +114,7 @@ func (q *Queries) LoadDelivery(ctx context.Context, id string) (LoadDeliveryRow,
 		&i.Attempts,
 		&i.EventID,
 		&i.EndpointID,
+		&i.WorkspaceID,
 		&i.DueInS,
 		&i.Payload,
 		&i.Url,

@@ -1,7 +1,7 @@
 -- LoadDelivery reads all that one attempt needs. Postgres' clock says when the
 -- attempt is due and whether a rotated secret still signs.
 -- name: LoadDelivery :one
-SELECT d.status, d.attempts, d.event_id, d.endpoint_id,
+SELECT d.status, d.attempts, d.event_id, d.endpoint_id, d.workspace_id,
     coalesce(greatest(extract(epoch FROM d.next_attempt_at - now()), 0), 0)::float8 AS due_in_s,
     e.payload, w.url, w.secret_sealed,
     (w.status = 'enabled' AND w.deleted_at IS NULL)::boolean AS endpoint_open,
