@@ -50,6 +50,8 @@ type Stack struct {
 	Temporal client.Client
 	Config   *config.Config
 	Log      *slog.Logger
+	// WorkerMetrics has what the worker's /metrics would show.
+	WorkerMetrics *prometheus.Registry
 
 	dir     string
 	cleanup []func()
@@ -72,13 +74,22 @@ func (r *running) stop() error {
 	return r.group.Wait()
 }
 
+// Option changes a stack before it starts.
+type Option func(*Stack)
+
+// WithLog gives the product a log that the test reads.
+func WithLog(log *slog.Logger) Option { return func(s *Stack) { s.Log = log } }
+
 // Open starts everything. Whoever opens it closes it.
-func Open(ctx context.Context) (*Stack, error) {
+func Open(ctx context.Context, options ...Option) (*Stack, error) {
 	dir, err := os.MkdirTemp("", "lntpay-stack-")
 	if err != nil {
 		return nil, err
 	}
 	s := &Stack{dir: dir, Log: newLog(dir)}
+	for _, option := range options {
+		option(s)
+	}
 	if err := s.start(ctx); err != nil {
 		s.Close()
 
@@ -204,7 +215,8 @@ func (s *Stack) StartWorker(ctx context.Context) error {
 	if s.worker != nil {
 		return nil
 	}
-	w, err := worker.New(ctx, payments.Sandbox, s.Config.Sandbox, s.Config.Webhooks, prometheus.NewRegistry(), s.Log, s.hook)
+	s.WorkerMetrics = prometheus.NewRegistry()
+	w, err := worker.New(ctx, payments.Sandbox, s.Config.Sandbox, s.Config.Webhooks, s.WorkerMetrics, s.Log, s.hook)
 	if err != nil {
 		return err
 	}
