@@ -115,3 +115,7 @@ record-release: ## Record data and statements of a release, which later versions
 .PHONY: record-examples
 record-examples: ## Record the examples of the API's documentation anew
 	LNTPAY_RECORD_EXAMPLES=1 go run ./tests/cmd/withpostgres go test -count=1 -run TestExamples ./tests/examples
+
+.PHONY: record-observability
+record-observability: ## Record the logs, traces and metrics in docs/observability.md anew
+	LNTPAY_RECORD_OBSERVABILITY=1 go run ./tests/cmd/withpostgres go test -count=1 -run TestPage ./tests/observability

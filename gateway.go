@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/lntpay/lntpay/config"
 	"github.com/lntpay/lntpay/gateway"
 	lntpay "github.com/lntpay/lntpay/sdk/go"
+	"github.com/lntpay/lntpay/telemetry"
 )
 
 // mintTimeout bounds the making of a charge, while a client waits for its 402.
@@ -45,7 +46,7 @@ func runGateway(ctx context.Context, cfg *gateway.Config) error {
 	if err != nil {
 		return err
 	}
-	log, err := newLogger(config.Log{Level: cfg.LogLevel})
+	log, err := telemetry.NewLogger(os.Stderr, cfg.LogLevel)
 	if err != nil {
 		return err
 	}

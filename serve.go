@@ -19,6 +19,7 @@ import (
 	"github.com/lntpay/lntpay/config"
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store"
+	"github.com/lntpay/lntpay/telemetry"
 	"github.com/lntpay/lntpay/webhooks"
 	"github.com/lntpay/lntpay/worker"
 	"github.com/lntpay/lntpay/workflows"
@@ -30,6 +31,7 @@ type parts struct{ api, worker bool }
 const (
 	readyTimeout    = 3 * time.Second
 	shutdownTimeout = 5 * time.Second
+	flushTimeout    = 3 * time.Second
 )
 
 func serveCommand(s *settings, use, short string, p parts) *cobra.Command {
@@ -53,10 +55,15 @@ func serve(ctx context.Context, cfg *config.Config, p parts) error {
 	if len(environments) == 0 {
 		return errors.New("no environment is configured: set sandbox.database_url or production.database_url")
 	}
-	log, err := newLogger(cfg.Log)
+	log, err := telemetry.NewLogger(os.Stderr, cfg.Log.Level)
 	if err != nil {
 		return err
 	}
+	stop, err := telemetry.Start(ctx, telemetry.Config(cfg.Telemetry), log)
+	if err != nil {
+		return err
+	}
+	defer flush(ctx, stop, log)
 	registry := newRegistry()
 	group, ctx := errgroup.WithContext(ctx)
 	workerCtx := ctx
@@ -79,13 +86,13 @@ func serve(ctx context.Context, cfg *config.Config, p parts) error {
 	return group.Wait()
 }
 
-func newLogger(cfg config.Log) (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
-		return nil, fmt.Errorf("log.level: %w", err)
+// flush hands in the last traces. A collector that is away holds nobody up.
+func flush(ctx context.Context, stop func(context.Context) error, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	defer cancel()
+	if err := stop(ctx); err != nil {
+		log.WarnContext(ctx, "the last traces are lost", "error", err)
 	}
-
-	return slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})), nil
 }
 
 // runWorker serves one environment; alone says that it has the process, and so
@@ -172,7 +179,7 @@ func serveOperator(ctx context.Context, address string, registry *prometheus.Reg
 func runAPI(ctx context.Context, cfg *config.Config, registry *prometheus.Registry, log *slog.Logger) error {
 	options := api.Options{
 		Config: cfg.API, Environments: map[payments.Environment]api.Environment{},
-		Checks: map[string]func(context.Context) error{}, Registry: registry, Log: log,
+		Checks: map[string]func(context.Context) error{}, Registry: registry, Log: log, LogRequests: cfg.Log.Requests,
 	}
 	for name, env := range cfg.Environments() {
 		served, temporal, err := apiEnvironment(ctx, name, env, cfg.Webhooks, registry, log)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,6 +16,7 @@ import (
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store"
 	"github.com/lntpay/lntpay/store/db"
+	"github.com/lntpay/lntpay/telemetry"
 	"github.com/lntpay/lntpay/workflows"
 )
 
@@ -58,6 +60,7 @@ func (a *Charges) LookAtCharge(ctx context.Context, id string) (workflows.Charge
 	if err != nil {
 		return workflows.ChargeState{}, fmt.Errorf("look at %s: %w", id, err)
 	}
+	telemetry.Set(ctx, slog.String("workspace_id", row.Charge.WorkspaceID))
 	state := workflows.ChargeState{
 		PaymentHash: hex.EncodeToString(row.Charge.PaymentHash),
 		Status:      payments.ChargeStatus(row.Charge.Status), DueIn: time.Duration(row.DueInMs) * time.Millisecond,

@@ -13,6 +13,7 @@ import (
 
 	"github.com/lntpay/lntpay/store"
 	"github.com/lntpay/lntpay/store/db"
+	"github.com/lntpay/lntpay/telemetry"
 	"github.com/lntpay/lntpay/webhooks"
 	"github.com/lntpay/lntpay/workflows"
 )
@@ -69,6 +70,8 @@ func (d *Deliveries) AttemptDelivery(ctx context.Context, in workflows.DeliveryI
 	if err != nil {
 		return workflows.AttemptResult{}, err
 	}
+	telemetry.Set(ctx, telemetry.Resource(in.DeliveryID), slog.String("workspace_id", row.WorkspaceID),
+		slog.String("event_id", row.EventID), slog.String("endpoint_id", row.EndpointID))
 	if row.Status != statusPending || dueIn(row) > dueTolerance && !in.Now {
 		return found(row), nil
 	}

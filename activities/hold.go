@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 
 	"github.com/jackc/pgx/v5"
@@ -15,6 +16,7 @@ import (
 	"github.com/lntpay/lntpay/payments/bolt11"
 	"github.com/lntpay/lntpay/store"
 	"github.com/lntpay/lntpay/store/db"
+	"github.com/lntpay/lntpay/telemetry"
 	"github.com/lntpay/lntpay/workflows"
 )
 
@@ -33,6 +35,7 @@ func (a *Withdrawals) HoldWithdrawal(ctx context.Context, in workflows.HoldWithd
 		if err != nil {
 			return fmt.Errorf("lock claim %s: %w", in.WithdrawalID, err)
 		}
+		telemetry.Set(ctx, slog.String("workspace_id", claim.WorkspaceID), slog.String("request_id", claim.RequestID))
 		if claim.Answer != nil {
 			return nil
 		}

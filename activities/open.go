@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store/db"
+	"github.com/lntpay/lntpay/telemetry"
 	"github.com/lntpay/lntpay/workflows"
 )
 
@@ -72,6 +74,9 @@ func (a *Charges) judge(ctx context.Context, in workflows.OpenCharge) (row *db.C
 		judged, err := a.Store.JudgeOpening(ctx, db.JudgeOpeningParams{
 			ID: in.ChargeID, StartBy: in.StartBy, Node: a.Node.Name(), KeyID: keyID, PaymentHash: hash[:],
 		})
+		if err == nil {
+			telemetry.Set(ctx, slog.String("workspace_id", judged.WorkspaceID), slog.String("request_id", judged.RequestID))
+		}
 		switch {
 		case errors.Is(err, pgx.ErrNoRows):
 			// The claim is written before the update is sent: without one

@@ -9,10 +9,14 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/lntpay/lntpay/ledger"
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store"
+	"github.com/lntpay/lntpay/telemetry"
 )
 
 const (
@@ -134,7 +138,9 @@ func (s *Settler) settle(ctx context.Context, batch []settleJob) {
 	if len(ids) == 0 {
 		return
 	}
+	ctx, end := batchSpan(ctx, batch)
 	err := s.commit(ctx, ids)
+	end(err)
 	alone := len(ids) > 1 && ofARow(err)
 	for _, job := range batch {
 		// One by one takes its time, in which callers go.
@@ -148,6 +154,30 @@ func (s *Settler) settle(ctx context.Context, batch []settleJob) {
 			alone = err == nil || ofARow(err)
 		}
 		job.answer(err)
+	}
+}
+
+// batchSpan begins the span of a batch, in the trace of the first of its charges
+// that has one; it links to the others.
+func batchSpan(ctx context.Context, batch []settleJob) (_ context.Context, end func(error)) {
+	var links []trace.Link
+	for _, job := range batch {
+		if span := trace.SpanFromContext(job.ctx); span.IsRecording() {
+			links = append(links, trace.Link{SpanContext: span.SpanContext()})
+		}
+	}
+	if len(links) == 0 {
+		return ctx, func(error) {}
+	}
+	ctx = trace.ContextWithSpanContext(ctx, links[0].SpanContext)
+	ctx, span := telemetry.Tracer().Start(ctx, "settle batch", trace.WithLinks(links[1:]...),
+		trace.WithAttributes(attribute.Int("lntpay.batch_size", len(batch))))
+
+	return ctx, func(err error) {
+		if err != nil {
+			span.SetStatus(codes.Error, "failed")
+		}
+		span.End()
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 	"golang.org/x/sync/errgroup"
@@ -18,6 +20,7 @@ import (
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store"
 	"github.com/lntpay/lntpay/store/db"
+	"github.com/lntpay/lntpay/telemetry"
 	"github.com/lntpay/lntpay/workflows"
 )
 
@@ -267,6 +270,8 @@ func (a *Nodes) record(ctx context.Context, nudges *nudges, openedAt time.Time, 
 
 // write records a batch and nudges the charges of what was new.
 func (a *Nodes) write(ctx context.Context, nudges *nudges, openedAt time.Time, batch []store.Settlement) error {
+	ctx, span := receiptsSpan(ctx, batch)
+	defer span.End()
 	writeCtx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	fresh, err := a.Store.WriteReceipts(writeCtx, a.Node.Name(), openedAt, a.withAmount(ctx, batch))
@@ -283,6 +288,9 @@ func (a *Nodes) write(ctx context.Context, nudges *nudges, openedAt time.Time, b
 
 			continue
 		}
+		a.Log.InfoContext(ctx, "receipt", "charge_id", receipt.ChargeID, "workspace_id", receipt.WorkspaceID,
+			"node", a.Node.Name(), "payment_hash", lightning.Hash(receipt.PaymentHash).String(),
+			"amt_paid_msat", receipt.AmtPaidMsat)
 		refs = append(refs, workflows.ChargeRef{
 			ID: receipt.ChargeID, WorkspaceID: receipt.WorkspaceID, AmountMsat: payments.Msat(receipt.AmountMsat),
 		})
@@ -290,6 +298,17 @@ func (a *Nodes) write(ctx context.Context, nudges *nudges, openedAt time.Time, b
 	nudges.send(ctx, refs)
 
 	return nil
+}
+
+// receiptsSpan begins the trace of what has arrived: the watch over the node is
+// in none, because it does not end.
+func receiptsSpan(ctx context.Context, batch []store.Settlement) (context.Context, trace.Span) {
+	if len(batch) == 0 {
+		return ctx, trace.SpanFromContext(ctx)
+	}
+
+	return telemetry.Tracer().Start(ctx, "receipts", trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindConsumer),
+		trace.WithAttributes(attribute.Int("lntpay.batch_size", len(batch))))
 }
 
 // errThawed ends a stream whose cursor was set back by a thaw.

@@ -15,6 +15,7 @@ import (
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store"
 	"github.com/lntpay/lntpay/store/db"
+	"github.com/lntpay/lntpay/telemetry"
 	"github.com/lntpay/lntpay/workflows"
 )
 
@@ -101,6 +102,7 @@ func (a *Withdrawals) look(ctx context.Context, id string) (db.LookAtWithdrawalR
 	if err != nil {
 		return look, fmt.Errorf("look at %s: %w", id, err)
 	}
+	telemetry.Set(ctx, slog.String("workspace_id", look.Withdrawal.WorkspaceID))
 
 	return look, nil
 }
@@ -115,6 +117,7 @@ func (a *Withdrawals) rowMissing(ctx context.Context, id string) error {
 // state is what the run is told of a row: the step that it asks for.
 func (a *Withdrawals) state(ctx context.Context, look db.LookAtWithdrawalRow) (workflows.WithdrawalState, error) {
 	row := look.Withdrawal
+	telemetry.Set(ctx, slog.String("workspace_id", row.WorkspaceID))
 	state := baseState(row)
 	switch {
 	case look.ToResolve:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/lntpay/lntpay/api/apikey"
 	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/telemetry"
 )
 
 // readTimeout bounds everything that only asks Postgres.
@@ -88,6 +90,12 @@ func (s *Server) authenticate(c *gin.Context) (*call, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+
+	telemetry.Set(c.Request.Context(), slog.String("environment", string(env)),
+		slog.String("workspace_id", key.workspaceID), slog.String("key_id", key.id))
+	if id := c.Param("id"); id != "" && saneRequestID.MatchString(id) {
+		telemetry.Set(c.Request.Context(), telemetry.Resource(id))
 	}
 
 	return &call{Context: c, env: served, key: key, keyHash: hash}, nil

@@ -16,6 +16,7 @@ import (
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store"
 	"github.com/lntpay/lntpay/store/db"
+	"github.com/lntpay/lntpay/telemetry"
 )
 
 const (
@@ -111,6 +112,8 @@ func (c *call) claimPost(ctx context.Context, q *db.Queries, p post) (claim, err
 		BodySha256: hash[:], Request: request, RequestID: requestID(c.Context),
 	})
 	if err == nil {
+		telemetry.Set(ctx, telemetry.Resource(p.resourceID))
+
 		return claim{resourceID: p.resourceID, startBy: startBy}, nil
 	}
 	if !errors.Is(err, pgx.ErrNoRows) {
@@ -123,6 +126,7 @@ func (c *call) claimPost(ctx context.Context, q *db.Queries, p post) (claim, err
 	if !bytes.Equal(row.BodySha256, hash[:]) {
 		return claim{}, errKeyReused
 	}
+	telemetry.Set(ctx, telemetry.Resource(row.ResourceID))
 	found := claim{resourceID: row.ResourceID, startBy: row.StartBy, replayed: true}
 	if row.AnswerStatus != nil {
 		found.answer = &answer{status: int(*row.AnswerStatus), body: row.Answer}

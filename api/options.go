@@ -25,6 +25,8 @@ type Options struct {
 	// Registry collects metrics; a new one if nil.
 	Registry *prometheus.Registry
 	Log      *slog.Logger
+	// LogRequests is config.Log.Requests; its default when empty.
+	LogRequests string
 }
 
 // Environment is one environment's dependencies. A handler receives one and

@@ -20,6 +20,9 @@ type route struct {
 // sandboxPath begins the paths that exist for keys of the sandbox only.
 const sandboxPath = "/v1/sandbox/"
 
+// routeStream is the one operation whose answer may take hours.
+const routeStream = "/v1/events/stream"
+
 // routes is the whole table: what is not here does not exist.
 func routes() []route {
 	return []route{
@@ -55,7 +58,7 @@ func routes() []route {
 		{http.MethodPost, "/v1/sandbox/invoices/:id/release", apikey.WithdrawalsWrite, (*Server).releaseSandboxInvoice},
 		{http.MethodPost, "/v1/sandbox/invoices/:id/cancel", apikey.WithdrawalsWrite, (*Server).cancelSandboxInvoice},
 		{http.MethodGet, "/v1/events", apikey.WebhooksRead, (*Server).listEvents},
-		{http.MethodGet, "/v1/events/stream", apikey.WebhooksRead, (*Server).streamEvents},
+		{http.MethodGet, routeStream, apikey.WebhooksRead, (*Server).streamEvents},
 		{http.MethodGet, "/v1/events/:id", apikey.WebhooksRead, (*Server).getEvent},
 	}
 }
@@ -67,7 +70,7 @@ func (s *Server) Handler() http.Handler {
 	engine := gin.New()
 	engine.HandleMethodNotAllowed = true
 	engine.RedirectTrailingSlash = false
-	engine.Use(identify, s.sayGoodbye, s.observe, s.recoverPanics, limitBodyTime)
+	engine.Use(identify, s.sayGoodbye, s.record, s.observe, s.recoverPanics, limitBodyTime)
 	engine.NoRoute(func(c *gin.Context) {
 		writeProblem(c, payments.NewProblem(payments.CodeNotFound, "There is no such path."))
 	})

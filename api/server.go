@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/lntpay/lntpay/config"
 	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/telemetry"
 )
 
 // Limits on connections. A write may take as long as the longest wait and the
@@ -41,6 +43,7 @@ type Server struct {
 	inFlight     *inFlight
 	failures     *failures
 	log          *slog.Logger
+	logRequests  string
 	openAPI      []byte
 	// draining is set once a stop has begun, see drain.go.
 	draining atomic.Bool
@@ -72,6 +75,7 @@ func New(options Options) (*Server, error) {
 	if log == nil {
 		log = slog.Default()
 	}
+	log = telemetry.WithContext(log)
 	openAPI, err := openAPIJSON()
 	if err != nil {
 		return nil, err
@@ -88,6 +92,7 @@ func New(options Options) (*Server, error) {
 		failures: failures,
 		inFlight: newInFlight(options.Config.MaxInFlight, metrics.inFlight),
 		stopping: make(chan struct{}), heartbeatEvery: heartbeatEvery,
+		logRequests: cmp.Or(options.LogRequests, config.Defaults().Log.Requests),
 	}
 	maps.Copy(s.checks, options.Checks)
 	for name, env := range options.Environments {

@@ -8,10 +8,11 @@ import (
 
 // Config is everything that can be set.
 type Config struct {
-	Log      Log      `koanf:"log"`
-	API      API      `koanf:"api"`
-	Worker   Worker   `koanf:"worker"`
-	Webhooks Webhooks `koanf:"webhooks"`
+	Log       Log       `koanf:"log"`
+	Telemetry Telemetry `koanf:"telemetry"`
+	API       API       `koanf:"api"`
+	Worker    Worker    `koanf:"worker"`
+	Webhooks  Webhooks  `koanf:"webhooks"`
 	// Sandbox and Production are served when their database_url is set.
 	Sandbox    Environment `koanf:"sandbox"`
 	Production Environment `koanf:"production"`
@@ -21,6 +22,28 @@ type Config struct {
 type Log struct {
 	// Level is debug, info, warn or error.
 	Level string `koanf:"level"`
+	// Requests says which requests to the API have their line at info, the
+	// others at debug: errors (answers from 400 on), writes (those, and all that
+	// is not a read), or all.
+	Requests string `koanf:"requests"`
+}
+
+// The values of Log.Requests.
+const (
+	RequestsErrors = "errors"
+	RequestsWrites = "writes"
+	RequestsAll    = "all"
+)
+
+// Telemetry says where traces go.
+type Telemetry struct {
+	// OTLPEndpoint is the URL of a collector that takes OTLP over HTTP, such as
+	// http://127.0.0.1:4318; without one there are no traces.
+	OTLPEndpoint string `koanf:"otlp_endpoint"`
+	// SampleRatio is the share of traces that is kept, 0 to 1.
+	SampleRatio float64 `koanf:"sample_ratio"`
+	// ServiceName names the process to the collector.
+	ServiceName string `koanf:"service_name"`
 }
 
 // API sets the HTTP API.
@@ -218,7 +241,8 @@ func Defaults() Config {
 	env := Environment{MaxConns: 20, Temporal: Temporal{RetentionHours: 72}, Payouts: DefaultPayouts(), Reconcile: DefaultReconcile(), Limits: DefaultLimits()}
 
 	return Config{
-		Log: Log{Level: "info"},
+		Log:       Log{Level: "info", Requests: RequestsWrites},
+		Telemetry: Telemetry{SampleRatio: 1, ServiceName: "lntpay"},
 		API: API{
 			Listen: "127.0.0.1:8080", OperatorListen: "127.0.0.1:8081", MaxInFlight: 32,
 			MaxConnections: 20_000, UnauthorizedPerSecond: 5, UnauthorizedBurst: 50,

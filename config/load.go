@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/url"
 	"os"
 	"reflect"
 	"slices"
@@ -163,6 +164,10 @@ func (c *Config) check() error {
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		fail("log.level: %q is not debug, info, warn or error", c.Log.Level)
 	}
+	if !slices.Contains([]string{RequestsErrors, RequestsWrites, RequestsAll}, c.Log.Requests) {
+		fail("log.requests: %q is not errors, writes or all", c.Log.Requests)
+	}
+	errs = append(errs, c.Telemetry.check()...)
 	if c.API.MaxInFlight < 1 {
 		fail("api.max_in_flight: %d is below 1", c.API.MaxInFlight)
 	}
@@ -210,6 +215,25 @@ func (c *Config) check() error {
 	errs = append(errs, c.checkApart()...)
 
 	return errors.Join(errs...)
+}
+
+// check refuses what would send traces nowhere, or not say how many.
+func (t Telemetry) check() []error {
+	var errs []error
+	if t.OTLPEndpoint != "" {
+		endpoint, err := url.Parse(t.OTLPEndpoint)
+		if err != nil || endpoint.Host == "" || endpoint.User != nil || (endpoint.Scheme != "http" && endpoint.Scheme != "https") {
+			errs = append(errs, errors.New("telemetry.otlp_endpoint: not an http or https URL without a password"))
+		}
+	}
+	if !(t.SampleRatio >= 0 && t.SampleRatio <= 1) { // Not a number is refused too.
+		errs = append(errs, fmt.Errorf("telemetry.sample_ratio: %v is not from 0 to 1", t.SampleRatio))
+	}
+	if t.ServiceName == "" {
+		errs = append(errs, errors.New("telemetry.service_name is empty"))
+	}
+
+	return errs
 }
 
 // checkPayer refuses a payer node in production, half of one, one on a network

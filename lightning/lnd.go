@@ -133,7 +133,7 @@ func Connect(ctx context.Context, cfg Config, options ...Option) (Node, error) {
 	}
 	n.steady, n.spendMacaroon = steady, spendMacaroon
 
-	return n, nil
+	return traced{n}, nil
 }
 
 // readMacaroon gives a macaroon as lnd wants it with a call.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store/db"
+	"github.com/lntpay/lntpay/telemetry"
 )
 
 // ErrNotFound says that a row does not exist, or not for this workspace.
@@ -42,6 +43,7 @@ func Open(ctx context.Context, env payments.Environment, dsn string, maxConns in
 	cfg.ConnConfig.RuntimeParams["application_name"] = "lntpay"
 	cfg.ConnConfig.RuntimeParams["statement_timeout"] = statementTimeout
 	cfg.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = statementTimeout
+	cfg.ConnConfig.Tracer = telemetry.Postgres{}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open %s database: %w", env, err)

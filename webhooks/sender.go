@@ -13,6 +13,10 @@ import (
 	"net/netip"
 	"syscall"
 	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/lntpay/lntpay/telemetry"
 )
 
 const (
@@ -58,6 +62,17 @@ type Result struct {
 
 // OK reports whether the receiver took the event.
 func (r Result) OK() bool { return r.Err == "" }
+
+// errNotTaken is how a trace tells a failed attempt; why is in the delivery.
+var errNotTaken = errors.New("webhooks: not taken")
+
+func (r Result) failure() error {
+	if r.OK() {
+		return nil
+	}
+
+	return errNotTaken
+}
 
 // Gone reports whether the receiver wants no more deliveries.
 func (r Result) Gone() bool { return r.StatusCode == http.StatusGone }
@@ -122,8 +137,13 @@ func (s *Sender) Send(ctx context.Context, r Request) (Result, error) {
 	}
 	limited, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
+	// Neither the URL, whose path may hold a token, nor an address; and no
+	// traceparent goes out: receivers have the event's id.
+	limited, end := telemetry.Step(limited, "webhook POST", attribute.String("lntpay.event_id", r.EventID),
+		attribute.String("lntpay.endpoint_id", r.EndpointID))
 	s.post(limited, r, headers, &result)
 	result.Duration = time.Since(began)
+	end(result.failure())
 	if ctx.Err() != nil && !result.OK() {
 		return result, fmt.Errorf("delivery attempt cut short: %w", context.Cause(ctx))
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store"
+	"github.com/lntpay/lntpay/telemetry"
 	"github.com/lntpay/lntpay/webhooks"
 	"github.com/lntpay/lntpay/workflows"
 )
@@ -54,6 +55,7 @@ type Worker struct {
 	StopTimeout time.Duration
 
 	temporal client.Client
+	observer *observer
 	starter  *workflows.Starter
 	settler  *activities.Settler
 	health   *health
@@ -75,6 +77,7 @@ type Option func(*Worker)
 func New(ctx context.Context, name payments.Environment, env config.Environment, hooks config.Webhooks,
 	registry prometheus.Registerer, log *slog.Logger, options ...Option,
 ) (*Worker, error) {
+	log = telemetry.WithContext(log)
 	if err := env.CheckWorker(name); err != nil {
 		return nil, err
 	}
@@ -96,7 +99,10 @@ func New(ctx context.Context, name payments.Environment, env config.Environment,
 
 		return nil, err
 	}
-	w := &Worker{Store: s, Node: node, StopTimeout: stopTimeout, fatal: make(chan error, 1), log: log}
+	w := &Worker{
+		Store: s, Node: node, StopTimeout: stopTimeout, fatal: make(chan error, 1), log: log,
+		observer: &observer{environment: name, log: log},
+	}
 	if err := pin(ctx, s, keys, node, env.Node.Network); err != nil {
 		w.Close()
 
@@ -226,7 +232,7 @@ func (w *Worker) options() sdkworker.Options {
 		MaxHeartbeatThrottleInterval: 2 * time.Second,
 		WorkerStopTimeout:            w.StopTimeout,
 		DisableRegistrationAliasing:  true,
-		Interceptors:                 w.Interceptors,
+		Interceptors:                 append([]interceptor.WorkerInterceptor{w.observer}, w.Interceptors...),
 		// Polls that are refused for two minutes, such as with "namespace not
 		// found", which Temporal also says while its own database is away,
 		// make the SDK stop polling for good (internal_worker_base.go,

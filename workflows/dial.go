@@ -14,6 +14,8 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/lntpay/lntpay/telemetry"
 )
 
 const (
@@ -27,11 +29,16 @@ type DialOption func(*client.Options)
 // Dial makes a client of a namespace. It does not connect yet: a Temporal that
 // is away is met by each call's own deadline.
 func Dial(address, namespace string, logger *slog.Logger, options ...DialOption) (client.Client, error) {
+	traced, err := telemetry.Interceptors(NameNodeWatcher, NameSweeper, ActivityWatchNode)
+	if err != nil {
+		return nil, err
+	}
 	all := client.Options{
 		HostPort: address, Namespace: namespace,
 		// Loopback or the same site: compression would only cost time.
 		ConnectionOptions: client.ConnectionOptions{GrpcCompression: &client.GrpcCompressionNone{}},
 		Logger:            log.NewStructuredLogger(logger),
+		Interceptors:      traced,
 	}
 	for _, option := range options {
 		option(&all)

@@ -13,10 +13,14 @@ import (
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/lntpay/lntpay/telemetry"
 	"github.com/lntpay/lntpay/workflows"
 )
 
@@ -45,8 +49,12 @@ func recorded() map[string]string {
 
 func historyFile(name string) string { return filepath.Join("testdata", "replay", name+".json") }
 
-func replay(name string, workflowsByName map[string]any) error {
-	replayer := worker.NewWorkflowReplayer()
+// replay replays a history, with interceptors as a worker that traces has them.
+func replay(name string, workflowsByName map[string]any, interceptors ...interceptor.WorkerInterceptor) error {
+	replayer, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{Interceptors: interceptors})
+	if err != nil {
+		return err
+	}
 	for name, w := range workflowsByName {
 		replayer.RegisterWorkflowWithOptions(w, workflow.RegisterOptions{Name: name})
 	}
@@ -59,15 +67,26 @@ func replay(name string, workflowsByName map[string]any) error {
 // would break the runs in flight fails here.
 func TestReplay(t *testing.T) {
 	t.Parallel()
+	all := map[string]any{
+		workflows.NameCharge: workflows.Charge, workflows.NameDelivery: workflows.Delivery,
+		workflows.NameNodeWatcher: workflows.NodeWatcher, workflows.NameSweeper: workflows.Sweeper,
+		workflows.NameWithdrawal: workflows.Withdrawal, workflows.NameQuote: workflows.Quote,
+		workflows.NameSandbox: workflows.Sandbox,
+	}
+	// Traces are switched on and off between releases of a run.
+	spans := tracetest.NewInMemoryExporter()
+	_, err := telemetry.StartWith(t.Context(), telemetry.Config{SampleRatio: 1, ServiceName: "test"}, sdktrace.NewSimpleSpanProcessor(spans))
+	require.NoError(t, err)
+	interceptors, err := telemetry.Interceptors()
+	require.NoError(t, err)
+	traced, ok := interceptors[0].(interceptor.WorkerInterceptor)
+	require.True(t, ok)
 	for name := range recorded() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			require.NoError(t, replay(name, map[string]any{
-				workflows.NameCharge: workflows.Charge, workflows.NameDelivery: workflows.Delivery,
-				workflows.NameNodeWatcher: workflows.NodeWatcher, workflows.NameSweeper: workflows.Sweeper,
-				workflows.NameWithdrawal: workflows.Withdrawal, workflows.NameQuote: workflows.Quote,
-				workflows.NameSandbox: workflows.Sandbox,
-			}))
+			require.NoError(t, replay(name, all))
+			require.NoError(t, replay(name, all, traced))
+			require.NotEmpty(t, spans.GetSpans())
 		})
 	}
 }

@@ -186,7 +186,7 @@ WITH c AS (
 )
 SELECT c.too_late, (c.answer IS NOT NULL)::boolean AS answered,
     (i.id IS NOT NULL)::boolean AS inserted, coalesce(i.created_at, now())::timestamptz AS created_at,
-    (e.id IS NOT NULL)::boolean AS existing, c.workspace_id, c.request
+    (e.id IS NOT NULL)::boolean AS existing, c.workspace_id, c.request, c.request_id
 FROM c LEFT JOIN inserted i ON true LEFT JOIN charge e ON e.id = c.resource_id
 `
 
@@ -206,6 +206,7 @@ type JudgeOpeningRow struct {
 	Existing    bool
 	WorkspaceID string
 	Request     json.RawMessage
+	RequestID   string
 }
 
 // JudgeOpening is the opening transaction in one statement: it locks the claim,
@@ -230,6 +231,7 @@ func (q *Queries) JudgeOpening(ctx context.Context, arg JudgeOpeningParams) (Jud
 		&i.Existing,
 		&i.WorkspaceID,
 		&i.Request,
+		&i.RequestID,
 	)
 	return i, err
 }

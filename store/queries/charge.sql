@@ -31,7 +31,7 @@ WITH c AS (
 )
 SELECT c.too_late, (c.answer IS NOT NULL)::boolean AS answered,
     (i.id IS NOT NULL)::boolean AS inserted, coalesce(i.created_at, now())::timestamptz AS created_at,
-    (e.id IS NOT NULL)::boolean AS existing, c.workspace_id, c.request
+    (e.id IS NOT NULL)::boolean AS existing, c.workspace_id, c.request, c.request_id
 FROM c LEFT JOIN inserted i ON true LEFT JOIN charge e ON e.id = c.resource_id;
 
 -- name: GetCharge :one

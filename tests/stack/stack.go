@@ -76,13 +76,22 @@ func (r *running) stop() error {
 	return r.group.Wait()
 }
 
+// Option changes a stack before it starts.
+type Option func(*Stack)
+
+// WithLog gives the product a log that the test reads.
+func WithLog(log *slog.Logger) Option { return func(s *Stack) { s.Log = log } }
+
 // Open starts everything. Whoever opens it closes it.
-func Open(ctx context.Context) (*Stack, error) {
+func Open(ctx context.Context, options ...Option) (*Stack, error) {
 	dir, err := os.MkdirTemp("", "lntpay-stack-")
 	if err != nil {
 		return nil, err
 	}
 	s := &Stack{dir: dir, Log: newLog(dir), APIMetrics: prometheus.NewRegistry()}
+	for _, option := range options {
+		option(s)
+	}
 	if err := s.start(ctx); err != nil {
 		s.Close()
 

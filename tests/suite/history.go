@@ -3,15 +3,12 @@ package suite
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,8 +19,8 @@ import (
 	"go.temporal.io/api/temporalproto"
 	"go.temporal.io/api/workflowservice/v1"
 
-	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/tests/secret"
 )
 
 // envRecord makes TestHistories write what it sees into replayDir, for
@@ -266,40 +263,6 @@ func (c *Client) history(t *testing.T, workflowID string) *historypb.History {
 	return history
 }
 
-var secretsRead struct {
-	once sync.Once
-	keys *lightning.KeyRing
-	raw  [][]byte
-	err  error
-}
-
-// fileSecrets are the keys and the macaroon that the stack's processes hold.
-func (c *Client) fileSecrets(t *testing.T) (*lightning.KeyRing, [][]byte) {
-	t.Helper()
-	s := &secretsRead
-	s.once.Do(func() {
-		env := c.Environment
-		if s.keys, s.err = lightning.LoadKeyRing(env.PreimageKeyFile, nil); s.err != nil {
-			return
-		}
-		for _, path := range []string{env.PreimageKeyFile, env.SecretsKeyFile, env.Node.MacaroonFile, env.Node.SpendMacaroonFile, env.Payer.MacaroonFile} {
-			content, err := os.ReadFile(path)
-			if err != nil {
-				s.err = err
-
-				return
-			}
-			if key, err := hex.DecodeString(string(bytes.TrimSpace(content))); err == nil {
-				content = key
-			}
-			s.raw = append(s.raw, content)
-		}
-	})
-	require.NoError(t, s.err)
-
-	return s.keys, s.raw
-}
-
 // holdsNoSecret looks for every preimage, key, token and invoice of the stack
 // in a history, in each form in which it could have got there.
 func (c *Client) holdsNoSecret(t *testing.T, history *historypb.History) {
@@ -307,67 +270,9 @@ func (c *Client) holdsNoSecret(t *testing.T, history *historypb.History) {
 	raw, err := temporalproto.CustomJSONMarshalOptions{}.Marshal(history)
 	require.NoError(t, err)
 	seen := bytes.Join([][]byte{raw, payloads(t, raw)}, []byte("\n"))
-	keys, secrets := c.fileSecrets(t)
-	secrets = append([][]byte{[]byte(c.Key), []byte("whsec_")}, secrets...)
-	secrets = append(secrets, c.proofs(t)...)
-	secrets = append(secrets, c.played(t, keys)...)
-	rows, err := c.Store.Pool.Query(t.Context(), "SELECT id, node, key_id, coalesce(bolt11, 'none of it') FROM charge")
+	all, err := secret.Of(t.Context(), c.Environment, c.Store)
 	require.NoError(t, err)
-	defer rows.Close()
-	for rows.Next() {
-		var id, node, keyID, bolt11 string
-		require.NoError(t, rows.Scan(&id, &node, &keyID, &bolt11))
-		preimage, err := keys.Derive(keyID, payments.Sandbox, node, id)
-		require.NoError(t, err)
-		secrets = append(secrets, preimage[:], []byte(bolt11))
-	}
-	require.NoError(t, rows.Err())
-	for _, secret := range secrets {
-		for _, form := range [][]byte{
-			secret, []byte(hex.EncodeToString(secret)), []byte(strings.ToUpper(hex.EncodeToString(secret))),
-			[]byte(base64.RawStdEncoding.EncodeToString(secret)), []byte(base64.RawURLEncoding.EncodeToString(secret)),
-		} {
-			require.False(t, bytes.Contains(seen, form), "a secret is in the history")
-		}
-	}
-}
-
-// proofs are the preimages and the invoices of all withdrawals.
-func (c *Client) proofs(t *testing.T) (all [][]byte) {
-	t.Helper()
-	rows, err := c.Store.Pool.Query(t.Context(), "SELECT bolt11, preimage FROM withdrawal")
-	require.NoError(t, err)
-	defer rows.Close()
-	for rows.Next() {
-		var bolt11 string
-		var preimage []byte
-		require.NoError(t, rows.Scan(&bolt11, &preimage))
-		all = append(all, []byte(bolt11))
-		if preimage != nil {
-			all = append(all, preimage)
-		}
-	}
-	require.NoError(t, rows.Err())
-
-	return all
-}
-
-// played are the preimages and the invoices of the sandbox.
-func (c *Client) played(t *testing.T, keys *lightning.KeyRing) (all [][]byte) {
-	t.Helper()
-	rows, err := c.Store.Pool.Query(t.Context(), "SELECT id, key_id, bolt11 FROM sandbox_invoice")
-	require.NoError(t, err)
-	defer rows.Close()
-	for rows.Next() {
-		var id, keyID, bolt11 string
-		require.NoError(t, rows.Scan(&id, &keyID, &bolt11))
-		preimage, err := keys.DeriveSandbox(keyID, id)
-		require.NoError(t, err)
-		all = append(all, preimage[:], []byte(bolt11))
-	}
-	require.NoError(t, rows.Err())
-
-	return all
+	require.NoError(t, secret.Find(seen, append(all, []byte(c.Key))))
 }
 
 // payloadData matches the data of a payload in a history's JSON.
