@@ -60,6 +60,21 @@ func findPostgres(ctx context.Context, dataDir string) (postgresInstall, error) 
 		"macOS: brew install postgresql), or give a running server with --database-url", need, found, err)
 }
 
+// PostgresProgram finds a program, such as pg_dump, of the installation that
+// StartPostgres runs.
+func PostgresProgram(ctx context.Context, name string) (path string, err error) {
+	install, err := findPostgres(ctx, "")
+	if err != nil {
+		return "", err
+	}
+	path = filepath.Join(install.bin, name)
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("find %s: %w", name, err)
+	}
+
+	return path, nil
+}
+
 // dataVersion is the major version that made a data folder, 0 for none.
 func dataVersion(dataDir string) int {
 	text, err := os.ReadFile(filepath.Join(dataDir, "PG_VERSION"))

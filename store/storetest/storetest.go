@@ -4,7 +4,6 @@ package storetest
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"os"
 	"sync"

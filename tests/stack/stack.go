@@ -40,7 +40,10 @@ import (
 // Namespace is the Temporal namespace of the stack.
 const Namespace = "lntpay-sandbox"
 
-const startTimeout = 5 * time.Minute
+const (
+	startTimeout = 5 * time.Minute
+	storeConns   = 20
+)
 
 // Stack is a running product.
 type Stack struct {
@@ -58,6 +61,7 @@ type Stack struct {
 	dir     string
 	cleanup []func()
 	worker  *running
+	api     *running
 	hooks   hooks
 	// runTemporal starts the Temporal server, which stopTemporal ends.
 	runTemporal  func(context.Context) (address string, stop func(), err error)
@@ -202,10 +206,10 @@ func (s *Stack) configure(ctx context.Context) error {
 	if env.Payer.MacaroonFile, err = payer.Bake(ctx, "sandbox", lightning.PayerPermissions()); err != nil {
 		return err
 	}
-	if s.Store, err = store.Open(ctx, payments.Sandbox, env.DatabaseURL, 20); err != nil {
+	if s.Store, err = store.Open(ctx, payments.Sandbox, env.DatabaseURL, storeConns); err != nil {
 		return err
 	}
-	s.cleanup = append(s.cleanup, s.Store.Close)
+	s.cleanup = append(s.cleanup, func() { s.Store.Close() })
 	// As serve.go registers them.
 	own := prometheus.WrapRegistererWith(prometheus.Labels{"environment": string(payments.Sandbox), "part": "api"}, s.APIMetrics)
 	own.MustRegister(s.Store.PoolCollector())
@@ -283,18 +287,27 @@ func (s *Stack) startAPI(ctx context.Context) error {
 		return err
 	}
 	runCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	running := &running{cancel: cancel, group: &errgroup.Group{}}
+	s.api = &running{cancel: cancel, group: &errgroup.Group{}}
 	ended := make(chan error, 1)
-	running.group.Go(func() error {
+	s.api.group.Go(func() error {
 		err := server.Run(runCtx)
 		ended <- err
 
 		return err
 	})
-	s.cleanup = append(s.cleanup, func() { _ = running.stop() })
 	s.APIURL = "http://" + s.Config.API.Listen
 
 	return awaitAPI(ctx, "http://"+s.Config.API.OperatorListen+"/readyz", ended)
+}
+
+// stopAPI ends the API gracefully.
+func (s *Stack) stopAPI() error {
+	if s.api == nil {
+		return nil
+	}
+	defer func() { s.api = nil }()
+
+	return s.api.stop()
 }
 
 // awaitAPI waits until the API is ready; one that ends before is an error.
@@ -330,7 +343,7 @@ func (s *Stack) NewKey(ctx context.Context) (workspaceID, secret string, err err
 
 // Close ends everything in reverse order.
 func (s *Stack) Close() {
-	_ = s.StopWorker()
+	_ = s.Stop()
 	for _, cleanup := range slices.Backward(s.cleanup) {
 		cleanup()
 	}
