@@ -63,6 +63,7 @@ const healthy = `load 1m
 	lntpay_http_request_duration_seconds_bucket{route="/v1/charges", method="POST", status="201", le="0.05", instance="api"} 0+600x240
 	lntpay_http_request_duration_seconds_bucket{route="/v1/charges", method="POST", status="201", le="+Inf", instance="api"} 0+600x240
 	temporal_workflow_task_execution_failed_total{environment="production", workflow_type="Charge", failure_reason="NonDeterminismError", instance="w1"} 0x240
+	temporal_request_failure_total{environment="production", operation="SignalWorkflowExecution", status_code="NOT_FOUND", instance="w1"} 0+60x240
 	temporal_worker_task_slots_available{environment="production", task_queue="payments", worker_type="ActivityWorker", instance="w1"} 999x240
 	temporal_workflow_task_schedule_to_start_latency_seconds_bucket{environment="production", task_queue="payments", le="0.05", instance="w1"} 0+60x240
 	temporal_workflow_task_schedule_to_start_latency_seconds_bucket{environment="production", task_queue="payments", le="+Inf", instance="w1"} 0+60x240
@@ -214,6 +215,9 @@ func TestAlertsFire(t *testing.T) {
 			{"temporal_workflow_task_schedule_to_start_latency_seconds_bucket" + env + `task_queue="payments", le="0.05"`,
 				`temporal_workflow_task_schedule_to_start_latency_seconds_bucket` + env + `task_queue="payments", le="5", instance="w1"} 0+60x240`},
 		}, map[string]int{"LNTPayTasksWait": 110}},
+		"calls to Temporal fail": {[]instead{
+			{"temporal_request_failure_total", `temporal_request_failure_total` + env + `operation="StartWorkflowExecution", status_code="UNAVAILABLE", instance="w1"} 0x119 0+60x120`},
+		}, map[string]int{"LNTPayTemporalFails": 128}},
 		"the pool is full": {[]instead{
 			{"lntpay_postgres_connections" + env, `lntpay_postgres_connections` + env + `part="worker", state="acquired", instance="w1"} 3x119 20x120`},
 		}, map[string]int{"LNTPayPostgresPoolFull": 125}},
