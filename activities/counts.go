@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store/db"
 )
 
@@ -17,9 +18,12 @@ import (
 // it lost the sweeper must not stand beside the truth for ever.
 const countsFresh = 150 * time.Second
 
-// ageBoundsS are the bounds in seconds of the histograms of ages: a minute, 5,
-// 10, an hour, 6, a day, 3 days, 7 days (the longest life of an invoice).
-var ageBoundsS = []float64{60, 300, 600, 3600, 21600, 86400, 259200, 604800}
+// ageNames and ageBoundsS are the ages, in words and in seconds, that what is
+// open is counted by; seven days are the longest life of an invoice.
+var (
+	ageNames   = []string{"1m", "5m", "10m", "1h", "6h", "1d", "3d", "7d"}
+	ageBoundsS = []float64{60, 300, 600, 3600, 21600, 86400, 259200, 604800}
+)
 
 // counts is a collector of what the sweeper counted last: whole counts take the
 // place of whole counts, and none is told once it is old.
@@ -28,8 +32,8 @@ type counts struct {
 	at      time.Time
 	metrics []prometheus.Metric
 
-	charges, chargeAges, chargesOldest, chargesOverdue                    *prometheus.Desc
-	withdrawals, withdrawalAges, withdrawalsOldest, review, locked        *prometheus.Desc
+	charges, chargesOlder, chargesOldest, chargesOverdue                  *prometheus.Desc
+	withdrawals, withdrawalsOlder, withdrawalsOldest, review, locked      *prometheus.Desc
 	strays, soonestExpiry, mostAttempts                                   *prometheus.Desc
 	deliveries, deliveriesOldest, endpoints, endpointsFailing             *prometheus.Desc
 	uncredited, uncreditedOldest, settleIndex, settleLag, regressed, when *prometheus.Desc
@@ -42,12 +46,13 @@ func newCounts() *counts {
 
 	return &counts{
 		charges:        desc("charges_open", "Charges that are not closed, by status.", "status"),
-		chargeAges:     desc("charges_open_age_seconds", "Ages of the charges that are not closed, by status: a count of now, no rate.", "status"),
-		chargesOldest:  desc("charges_oldest_seconds", "Age of the oldest charge that is not closed, by status.", "status"),
+		chargesOlder:   desc("charges_pending_older", "Pending charges that are older than so much; those of 1h are among those of 10m.", "than"),
+		chargesOldest:  desc("charges_pending_oldest_seconds", "Age of the oldest pending charge."),
 		chargesOverdue: desc("charges_overdue", "Charges that expired more than two minutes ago and are not closed."),
 		withdrawals:    desc("withdrawals_open", "Withdrawals that are not over, by status.", "status"),
-		withdrawalAges: desc("withdrawals_open_age_seconds",
-			"Ages of the withdrawals that are not over, since their first send or their making, by status: a count of now, no rate.", "status"),
+		withdrawalsOlder: desc("withdrawals_open_older",
+			"Withdrawals that are not over and whose first send, or making, is longer ago than so much, by status; those of 1h are among those of 10m.",
+			"status", "than"),
 		withdrawalsOldest: desc("withdrawals_oldest_seconds",
 			"Age of the oldest withdrawal that is not over, by status: since its first send, or since it was made.", "status"),
 		review: desc("withdrawals_under_review", "Withdrawals that wait for an operator."),
@@ -75,7 +80,7 @@ func newCounts() *counts {
 // Describe implements prometheus.Collector.
 func (c *counts) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.charges, c.chargeAges, c.chargesOldest, c.chargesOverdue, c.withdrawals, c.withdrawalAges, c.withdrawalsOldest, c.review,
+		c.charges, c.chargesOlder, c.chargesOldest, c.chargesOverdue, c.withdrawals, c.withdrawalsOlder, c.withdrawalsOldest, c.review,
 		c.locked, c.strays, c.soonestExpiry, c.mostAttempts, c.deliveries, c.deliveriesOldest, c.endpoints, c.endpointsFailing,
 		c.uncredited, c.uncreditedOldest, c.settleIndex, c.settleLag, c.regressed, c.when,
 	} {
@@ -114,36 +119,26 @@ func (t *tally) publish() {
 	t.counts.at, t.counts.metrics = now, t.metrics
 }
 
-// ages gathers the rows of one status into a histogram.
+// ages are a number and how many of it have an age of at least each bound.
 type ages struct {
-	count       uint64
-	sum, oldest float64
-	// below is by upper bound, not cumulative yet; what is above all of them is
-	// in count only.
-	below map[float64]uint64
+	count  int64
+	oldest float64
+	older  [8]int64
 }
 
-func (a *ages) add(bucket int32, count int64, sum, oldest float64) {
-	if a.below == nil {
-		a.below = map[float64]uint64{}
-	}
-	a.count += uint64(count)
-	a.sum += sum
+// add takes what has reached so many of the bounds, from the youngest on.
+func (a *ages) add(reached int, count int64, oldest float64) {
+	a.count += count
 	a.oldest = max(a.oldest, oldest)
-	if int(bucket) < len(ageBoundsS) {
-		a.below[ageBoundsS[bucket]] += uint64(count)
+	for i := range reached {
+		a.older[i] += count
 	}
 }
 
-// histogram tells the ages as a histogram of the moment.
-func (t *tally) histogram(d *prometheus.Desc, a ages, labels ...string) {
-	cumulative := map[float64]uint64{}
-	sum := uint64(0)
-	for _, bound := range ageBoundsS {
-		sum += a.below[bound]
-		cumulative[bound] = sum
+func (t *tally) setOlder(d *prometheus.Desc, a ages, labels ...string) {
+	for i, name := range ageNames {
+		t.set(d, float64(a.older[i]), append(labels, name)...)
 	}
-	t.metrics = append(t.metrics, prometheus.MustNewConstHistogram(d, a.count, a.sum, cumulative, labels...))
 }
 
 // count counts what is open. A part that cannot be read leaves out its metrics,
@@ -158,24 +153,28 @@ func (a *Nodes) count(ctx context.Context) error {
 }
 
 func (a *Nodes) countCharges(ctx context.Context, t *tally) error {
-	rows, err := a.Store.CountOpenCharges(ctx, ageBoundsS)
+	// The oldest first, as ids ascend.
+	now, bounds := time.Now(), make([]string, len(ageBoundsS))
+	for i, age := range ageBoundsS {
+		bounds[len(bounds)-1-i] = payments.FirstID(payments.PrefixCharge, now.Add(-time.Duration(age)*time.Second))
+	}
+	rows, err := a.Store.CountPendingCharges(ctx, bounds)
 	if err != nil {
-		return fmt.Errorf("count open charges: %w", err)
+		return fmt.Errorf("count pending charges: %w", err)
 	}
-	byStatus := map[string]ages{"creating": {}, "pending": {}}
-	overdue := int64(0)
+	others, err := a.Store.CountOtherCharges(ctx)
+	if err != nil {
+		return fmt.Errorf("count charges: %w", err)
+	}
+	var pending ages
 	for _, row := range rows {
-		one := byStatus[row.Status]
-		one.add(row.Bucket, row.Charges, row.SumS, row.OldestS)
-		byStatus[row.Status] = one
-		overdue += row.Overdue
+		pending.add(len(bounds)-int(row.Bucket), row.Charges, row.OldestS)
 	}
-	for status, one := range byStatus {
-		t.set(t.counts.charges, float64(one.count), status)
-		t.set(t.counts.chargesOldest, one.oldest, status)
-		t.histogram(t.counts.chargeAges, one, status)
-	}
-	t.set(t.counts.chargesOverdue, float64(overdue))
+	t.set(t.counts.charges, float64(pending.count), "pending")
+	t.set(t.counts.charges, float64(others.Creating), "creating")
+	t.set(t.counts.chargesOldest, pending.oldest)
+	t.setOlder(t.counts.chargesOlder, pending)
+	t.set(t.counts.chargesOverdue, float64(others.Overdue))
 
 	return nil
 }
@@ -189,7 +188,7 @@ func (a *Nodes) countWithdrawals(ctx context.Context, t *tally) error {
 	review, locked := int64(0), int64(0)
 	for _, row := range rows {
 		one := byStatus[row.Status]
-		one.add(row.Bucket, row.Withdrawals, row.SumS, row.OldestS)
+		one.add(int(row.Bucket), row.Withdrawals, row.OldestS)
 		byStatus[row.Status] = one
 		review += row.UnderReview
 		locked += row.LockedMsat
@@ -197,7 +196,7 @@ func (a *Nodes) countWithdrawals(ctx context.Context, t *tally) error {
 	for status, one := range byStatus {
 		t.set(t.counts.withdrawals, float64(one.count), status)
 		t.set(t.counts.withdrawalsOldest, one.oldest, status)
-		t.histogram(t.counts.withdrawalAges, one, status)
+		t.setOlder(t.counts.withdrawalsOlder, one, status)
 	}
 	t.set(t.counts.review, float64(review))
 	t.set(t.counts.locked, float64(locked))

@@ -13,6 +13,7 @@ import (
 	"github.com/lntpay/lntpay/activities"
 	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/lightning/lightningtest"
+	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store"
 )
 
@@ -45,6 +46,15 @@ func samples(t *testing.T, registry prometheus.Gatherer) map[string]float64 {
 	return all
 }
 
+// older makes a charge look as if it had been made earlier; its id changes.
+func (w *world) older(t *testing.T, id string, age time.Duration) string {
+	t.Helper()
+	older := payments.FirstID(payments.PrefixCharge, time.Now().Add(-age))
+	w.exec(t, "UPDATE charge SET id = $2, created_at = now() - make_interval(secs => $3) WHERE id = $1", id, older, age.Seconds())
+
+	return older
+}
+
 // What is open is counted by state and age, and what is late by itself.
 func TestCountsByAge(t *testing.T) {
 	t.Parallel()
@@ -52,8 +62,8 @@ func TestCountsByAge(t *testing.T) {
 	w.endpoint(t, "enabled", "*")
 	w.endpoint(t, "disabled", "*")
 	young, old, late := w.opened(t), w.opened(t), w.opened(t)
-	w.exec(t, "UPDATE charge SET created_at = now() - interval '2 hours' WHERE id = $1", old)
-	w.exec(t, "UPDATE charge SET created_at = now() - interval '8 days', expires_at = now() - interval '3 minutes' WHERE id = $1", late)
+	old = w.older(t, old, 2*time.Hour)
+	w.exec(t, "UPDATE charge SET expires_at = now() - interval '3 minutes', next_check_at = now() WHERE id = $1", w.older(t, late, 8*24*time.Hour))
 	w.receive(t, w.pay(t, young, 0))
 	w.exec(t, "UPDATE receipt SET recorded_at = now() - interval '5 minutes'")
 	w.paid(t) // Its delivery was never tried.
@@ -63,29 +73,28 @@ func TestCountsByAge(t *testing.T) {
 	w.swept(t)
 	got := samples(t, w.registry)
 	for name, want := range map[string]float64{
-		"lntpay_charges_open{pending}":                           3,
-		"lntpay_charges_open{creating}":                          0,
-		"lntpay_charges_open_age_seconds_count{pending}":         3,
-		"lntpay_charges_open_age_seconds_bucket{pending,60}":     1,
-		"lntpay_charges_open_age_seconds_bucket{pending,3600}":   1,
-		"lntpay_charges_open_age_seconds_bucket{pending,21600}":  2,
-		"lntpay_charges_open_age_seconds_bucket{pending,604800}": 2,
-		"lntpay_charges_overdue{}":                               1,
-		"lntpay_receipts_uncredited{}":                           1,
-		"lntpay_deliveries_open{pending}":                        1,
-		"lntpay_deliveries_open{failing}":                        1,
-		"lntpay_webhook_endpoints{enabled}":                      1,
-		"lntpay_webhook_endpoints{disabled}":                     1,
-		"lntpay_webhook_endpoints_failing{}":                     1,
-		"lntpay_node_regressed{merchant}":                        0,
-		"lntpay_node_settle_index{merchant,node}":                3,
-		"lntpay_node_settle_index{merchant,receipts}":            3,
-		"lntpay_node_settle_index_lag{merchant}":                 0,
+		"lntpay_charges_open{pending}":                3,
+		"lntpay_charges_open{creating}":               0,
+		"lntpay_charges_pending_older{1m}":            2,
+		"lntpay_charges_pending_older{1h}":            2,
+		"lntpay_charges_pending_older{6h}":            1,
+		"lntpay_charges_pending_older{7d}":            1,
+		"lntpay_charges_overdue{}":                    1,
+		"lntpay_receipts_uncredited{}":                1,
+		"lntpay_deliveries_open{pending}":             1,
+		"lntpay_deliveries_open{failing}":             1,
+		"lntpay_webhook_endpoints{enabled}":           1,
+		"lntpay_webhook_endpoints{disabled}":          1,
+		"lntpay_webhook_endpoints_failing{}":          1,
+		"lntpay_node_regressed{merchant}":             0,
+		"lntpay_node_settle_index{merchant,node}":     3,
+		"lntpay_node_settle_index{merchant,receipts}": 3,
+		"lntpay_node_settle_index_lag{merchant}":      0,
 	} {
 		require.Contains(t, got, name)
 		require.InDelta(t, want, got[name], 0, name)
 	}
-	require.InDelta(t, 8*86400, got["lntpay_charges_oldest_seconds{pending}"], 60)
+	require.InDelta(t, 8*86400, got["lntpay_charges_pending_oldest_seconds{}"], 60)
 	require.InDelta(t, 300, got["lntpay_receipts_uncredited_oldest_seconds{}"], 60)
 	require.InDelta(t, 7200, got["lntpay_deliveries_oldest_seconds{failing}"], 60)
 	require.Less(t, got["lntpay_deliveries_oldest_seconds{pending}"], 60.0)

@@ -1,8 +1,10 @@
 package payments
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"go.jetify.com/typeid"
@@ -37,6 +39,21 @@ func NewID(prefix string) string {
 	id, err := typeid.FromUUIDBytesWithPrefix(prefix, fresh[:])
 	if err != nil {
 		panic(fmt.Sprintf("payments: new %s id: %v", prefix, err))
+	}
+
+	return id.String()
+}
+
+// FirstID is below every id of the prefix that was made at that moment or later,
+// and above those before it: ids sort by the clock, in whole milliseconds, of
+// who made them.
+func FirstID(prefix string, at time.Time) string {
+	var first [16]byte
+	ms := uint64(at.UnixMilli()) << 16
+	binary.BigEndian.PutUint64(first[:8], ms)
+	id, err := typeid.FromUUIDBytesWithPrefix(prefix, first[:])
+	if err != nil {
+		panic(fmt.Sprintf("payments: first %s id: %v", prefix, err))
 	}
 
 	return id.String()

@@ -46,3 +46,16 @@ func TestProblemsHaveTheirStatus(t *testing.T) {
 	require.Equal(t, 409, payments.NewProblem(payments.CodeChargeNotCancelable, "x").Status)
 	require.Equal(t, payments.CodeInternal, payments.NewProblem("no_such_code", "x").Code)
 }
+
+// The first id of a moment parts the ids that were made before from those after.
+func TestFirstID(t *testing.T) {
+	t.Parallel()
+	before := payments.NewID(payments.PrefixCharge)
+	time.Sleep(2 * time.Millisecond)
+	first := payments.FirstID(payments.PrefixCharge, time.Now())
+	after := payments.NewID(payments.PrefixCharge)
+	require.Less(t, before, first)
+	require.Less(t, first, after)
+	require.Len(t, first, len(after))
+	require.Less(t, payments.FirstID(payments.PrefixCharge, time.Now().Add(-time.Hour)), before)
+}

@@ -28,60 +28,6 @@ func (q *Queries) CountEndpoints(ctx context.Context) (CountEndpointsRow, error)
 	return i, err
 }
 
-const countOpenCharges = `-- name: CountOpenCharges :many
-
-SELECT a.status, a.bucket, count(*) AS charges, sum(a.age_s)::float8 AS sum_s, max(a.age_s)::float8 AS oldest_s,
-    count(*) FILTER (WHERE a.overdue) AS overdue
-FROM (
-    SELECT c.status, extract(epoch FROM now() - c.created_at)::float8 AS age_s,
-        width_bucket(extract(epoch FROM now() - c.created_at)::float8, $1::float8[])::int AS bucket,
-        (c.status = 'pending' AND c.expires_at < now() - interval '2 minutes') AS overdue
-    FROM charge c WHERE c.status IN ('creating', 'pending')
-) a GROUP BY a.status, a.bucket
-`
-
-type CountOpenChargesRow struct {
-	Status  string
-	Bucket  int32
-	Charges int64
-	SumS    float64
-	OldestS float64
-	Overdue int64
-}
-
-// What the sweeper counts once a minute for the metrics. Each statement reads
-// only what is open, by a partial index, and answers at most one row for each
-// status and bucket: with 100,000 open charges that is one pass over them.
-// CountOpenCharges counts by status and age since creation. bucket is how many
-// of the bounds, which ascend, the age has reached. Overdue are those that
-// should have been closed: nobody may pay them any more.
-func (q *Queries) CountOpenCharges(ctx context.Context, boundsS []float64) ([]CountOpenChargesRow, error) {
-	rows, err := q.db.Query(ctx, countOpenCharges, boundsS)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []CountOpenChargesRow
-	for rows.Next() {
-		var i CountOpenChargesRow
-		if err := rows.Scan(
-			&i.Status,
-			&i.Bucket,
-			&i.Charges,
-			&i.SumS,
-			&i.OldestS,
-			&i.Overdue,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const countOpenDeliveries = `-- name: CountOpenDeliveries :many
 SELECT (d.attempts > 0)::boolean AS failing, count(*) AS deliveries,
     max(extract(epoch FROM now() - d.created_at))::float8 AS oldest_s
@@ -116,7 +62,7 @@ func (q *Queries) CountOpenDeliveries(ctx context.Context) ([]CountOpenDeliverie
 }
 
 const countOpenWithdrawals = `-- name: CountOpenWithdrawals :many
-SELECT a.status, a.bucket, count(*) AS withdrawals, sum(a.age_s)::float8 AS sum_s, max(a.age_s)::float8 AS oldest_s,
+SELECT a.status, a.bucket, count(*) AS withdrawals, max(a.age_s)::float8 AS oldest_s,
     count(a.review_reason) AS under_review, sum(a.locked_msat)::bigint AS locked_msat
 FROM (
     SELECT w.status, w.review_reason, w.amount_msat + w.max_fee_msat AS locked_msat,
@@ -130,14 +76,13 @@ type CountOpenWithdrawalsRow struct {
 	Status      string
 	Bucket      int32
 	Withdrawals int64
-	SumS        float64
 	OldestS     float64
 	UnderReview int64
 	LockedMsat  int64
 }
 
-// CountOpenWithdrawals is the same of withdrawals, by their age since the first
-// send, or since they were made.
+// CountOpenWithdrawals counts by status and age since the first send, or since
+// they were made. They are few.
 func (q *Queries) CountOpenWithdrawals(ctx context.Context, boundsS []float64) ([]CountOpenWithdrawalsRow, error) {
 	rows, err := q.db.Query(ctx, countOpenWithdrawals, boundsS)
 	if err != nil {
@@ -151,11 +96,72 @@ func (q *Queries) CountOpenWithdrawals(ctx context.Context, boundsS []float64) (
 			&i.Status,
 			&i.Bucket,
 			&i.Withdrawals,
-			&i.SumS,
 			&i.OldestS,
 			&i.UnderReview,
 			&i.LockedMsat,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const countOtherCharges = `-- name: CountOtherCharges :one
+SELECT (SELECT count(*) FROM charge c WHERE c.status = 'creating' AND c.add_index IS NULL) AS creating,
+    (SELECT count(*) FROM charge c WHERE c.status = 'pending' AND c.next_check_at <= now()
+        AND c.expires_at < now() - interval '2 minutes') AS overdue
+`
+
+type CountOtherChargesRow struct {
+	Creating int64
+	Overdue  int64
+}
+
+// CountOtherCharges counts what is being created, and what has expired more than
+// two minutes ago and is not closed: who was due is found by the index of that.
+func (q *Queries) CountOtherCharges(ctx context.Context) (CountOtherChargesRow, error) {
+	row := q.db.QueryRow(ctx, countOtherCharges)
+	var i CountOtherChargesRow
+	err := row.Scan(&i.Creating, &i.Overdue)
+	return i, err
+}
+
+const countPendingCharges = `-- name: CountPendingCharges :many
+
+SELECT a.bucket, count(*) AS charges,
+    coalesce((SELECT extract(epoch FROM now() - o.created_at) FROM charge o WHERE o.id = min(a.id)), 0)::float8 AS oldest_s
+FROM (
+    SELECT c.id, width_bucket(c.id, $1::text[])::int AS bucket FROM charge c WHERE c.status = 'pending'
+) a GROUP BY a.bucket
+`
+
+type CountPendingChargesRow struct {
+	Bucket  int32
+	Charges int64
+	OldestS float64
+}
+
+// What the sweeper counts once a minute for the metrics. Each statement reads
+// only what is open, by a partial index, and answers at most one row for each
+// status and bucket.
+// CountPendingCharges counts by age, which the id tells: so the small index of
+// the pending ones is enough, and their rows, which may lie anywhere in a large
+// table, are not read. bucket is how many of the bounds, ids that ascend, the id
+// has reached.
+func (q *Queries) CountPendingCharges(ctx context.Context, bounds []string) ([]CountPendingChargesRow, error) {
+	rows, err := q.db.Query(ctx, countPendingCharges, bounds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CountPendingChargesRow
+	for rows.Next() {
+		var i CountPendingChargesRow
+		if err := rows.Scan(&i.Bucket, &i.Charges, &i.OldestS); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

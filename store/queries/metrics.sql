@@ -1,24 +1,29 @@
 -- What the sweeper counts once a minute for the metrics. Each statement reads
 -- only what is open, by a partial index, and answers at most one row for each
--- status and bucket: with 100,000 open charges that is one pass over them.
+-- status and bucket.
 
--- CountOpenCharges counts by status and age since creation. bucket is how many
--- of the bounds, which ascend, the age has reached. Overdue are those that
--- should have been closed: nobody may pay them any more.
--- name: CountOpenCharges :many
-SELECT a.status, a.bucket, count(*) AS charges, sum(a.age_s)::float8 AS sum_s, max(a.age_s)::float8 AS oldest_s,
-    count(*) FILTER (WHERE a.overdue) AS overdue
+-- CountPendingCharges counts by age, which the id tells: so the small index of
+-- the pending ones is enough, and their rows, which may lie anywhere in a large
+-- table, are not read. bucket is how many of the bounds, ids that ascend, the id
+-- has reached.
+-- name: CountPendingCharges :many
+SELECT a.bucket, count(*) AS charges,
+    coalesce((SELECT extract(epoch FROM now() - o.created_at) FROM charge o WHERE o.id = min(a.id)), 0)::float8 AS oldest_s
 FROM (
-    SELECT c.status, extract(epoch FROM now() - c.created_at)::float8 AS age_s,
-        width_bucket(extract(epoch FROM now() - c.created_at)::float8, @bounds_s::float8[])::int AS bucket,
-        (c.status = 'pending' AND c.expires_at < now() - interval '2 minutes') AS overdue
-    FROM charge c WHERE c.status IN ('creating', 'pending')
-) a GROUP BY a.status, a.bucket;
+    SELECT c.id, width_bucket(c.id, @bounds::text[])::int AS bucket FROM charge c WHERE c.status = 'pending'
+) a GROUP BY a.bucket;
 
--- CountOpenWithdrawals is the same of withdrawals, by their age since the first
--- send, or since they were made.
+-- CountOtherCharges counts what is being created, and what has expired more than
+-- two minutes ago and is not closed: who was due is found by the index of that.
+-- name: CountOtherCharges :one
+SELECT (SELECT count(*) FROM charge c WHERE c.status = 'creating' AND c.add_index IS NULL) AS creating,
+    (SELECT count(*) FROM charge c WHERE c.status = 'pending' AND c.next_check_at <= now()
+        AND c.expires_at < now() - interval '2 minutes') AS overdue;
+
+-- CountOpenWithdrawals counts by status and age since the first send, or since
+-- they were made. They are few.
 -- name: CountOpenWithdrawals :many
-SELECT a.status, a.bucket, count(*) AS withdrawals, sum(a.age_s)::float8 AS sum_s, max(a.age_s)::float8 AS oldest_s,
+SELECT a.status, a.bucket, count(*) AS withdrawals, max(a.age_s)::float8 AS oldest_s,
     count(a.review_reason) AS under_review, sum(a.locked_msat)::bigint AS locked_msat
 FROM (
     SELECT w.status, w.review_reason, w.amount_msat + w.max_fee_msat AS locked_msat,
