@@ -94,7 +94,9 @@ func (s *Server) authenticate(c *gin.Context) (*call, error) {
 
 	telemetry.Set(c.Request.Context(), slog.String("environment", string(env)),
 		slog.String("workspace_id", key.workspaceID), slog.String("key_id", key.id))
-	if id := c.Param("id"); id != "" && saneRequestID.MatchString(id) {
+	// Only what can be an id: some put their key into a path.
+	id := c.Param("id")
+	if prefix, _, _ := strings.Cut(id, "_"); payments.ValidID(prefix, id) {
 		telemetry.Set(c.Request.Context(), telemetry.Resource(id))
 	}
 
