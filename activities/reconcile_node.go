@@ -217,11 +217,11 @@ func (c *comparison) comparePage(ctx context.Context, page []lightning.Invoice) 
 		case invoice.State == lightning.InvoiceSettled:
 			c.settled.add(invoice.PaymentHash)
 			// What is paid already is not on its way any more.
-			late := invoice.SettledAt.Before(c.until()) || row.ChargeStatus != nil && *row.ChargeStatus == "paid"
-			if row.AmtPaidMsat == nil && invoice.AmtPaidMsat > 0 && late {
+			late := invoice.SettledAt.Before(c.until()) || row.ChargeStatus == "paid"
+			if row.AmtPaidMsat == 0 && invoice.AmtPaidMsat > 0 && late {
 				missing = append(missing, settlement(invoice))
 			}
-		case invoice.State != lightning.InvoiceCanceled && row.ChargeID != nil:
+		case invoice.State != lightning.InvoiceCanceled && row.ChargeID != "":
 			c.invoicesFrom = min(c.invoicesFrom, invoice.AddIndex)
 		}
 		if err := c.compareInvoice(invoice, row); err != nil {
@@ -234,20 +234,15 @@ func (c *comparison) comparePage(ctx context.Context, page []lightning.Invoice) 
 
 // compareInvoice holds one invoice against its receipt and its charge.
 func (c *comparison) compareInvoice(invoice lightning.Invoice, row db.CompareInvoicesRow) error {
-	workspace := ""
-	if row.WorkspaceID != nil {
-		workspace = *row.WorkspaceID
-	}
-	if invoice.State == lightning.InvoiceSettled && row.AmtPaidMsat != nil &&
-		(*row.AmtPaidMsat != int64(invoice.AmtPaidMsat) || *row.SettleIndex != int64(invoice.SettleIndex)) {
-		return c.found("I4", "receipt_differs", c.receiptSubject(invoice.PaymentHash), workspace, map[string]any{
-			"receipt_msat": *row.AmtPaidMsat, "node_msat": invoice.AmtPaidMsat,
-			"receipt_settle_index": *row.SettleIndex, "node_settle_index": invoice.SettleIndex,
+	if invoice.State == lightning.InvoiceSettled && row.AmtPaidMsat != 0 &&
+		(row.AmtPaidMsat != int64(invoice.AmtPaidMsat) || row.SettleIndex != int64(invoice.SettleIndex)) {
+		return c.found("I4", "receipt_differs", c.receiptSubject(invoice.PaymentHash), row.WorkspaceID, map[string]any{
+			"receipt_msat": row.AmtPaidMsat, "node_msat": invoice.AmtPaidMsat,
+			"receipt_settle_index": row.SettleIndex, "node_settle_index": invoice.SettleIndex,
 		})
 	}
-	if invoice.State == lightning.InvoiceCanceled && row.ChargeID != nil && row.ChargeStatus != nil &&
-		*row.ChargeStatus == "pending" && row.SettlingBy == nil && row.Overdue {
-		return c.found("waits", "charge_waits", *row.ChargeID, workspace, map[string]any{"invoice": invoice.State})
+	if invoice.State == lightning.InvoiceCanceled && row.ChargeStatus == "pending" && row.SettlingBy == "" && row.Overdue {
+		return c.found("waits", "charge_waits", row.ChargeID, row.WorkspaceID, map[string]any{"invoice": invoice.State})
 	}
 
 	return nil

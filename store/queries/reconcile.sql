@@ -199,20 +199,28 @@ SELECT count(*) AS receipts, coalesce(sum(amt_paid_msat), 0)::bigint AS amount_m
 -- name: Uncredited :one
 SELECT coalesce(sum(amt_paid_msat), 0)::bigint AS amount_msat FROM receipt WHERE state = 'uncredited';
 
--- What the rows say of a page of the node's invoices.
+-- What the rows say of a page of the node's invoices. Row by row, by index: else
+-- each page may read whole tables. What is not there is 0 or empty.
 -- name: CompareInvoices :many
-SELECT i.payment_hash::bytea AS payment_hash, r.amt_paid_msat, r.settle_index, c.id AS charge_id, c.workspace_id,
-    c.status AS charge_status, c.settling_by,
+SELECT i.payment_hash::bytea AS payment_hash, coalesce(r.amt_paid_msat, 0)::bigint AS amt_paid_msat,
+    coalesce(r.settle_index, 0)::bigint AS settle_index, coalesce(c.id, '')::text AS charge_id,
+    coalesce(c.workspace_id, '')::text AS workspace_id, coalesce(c.status, '')::text AS charge_status,
+    coalesce(c.settling_by, '')::text AS settling_by,
     coalesce(c.expires_at < now() - make_interval(secs => @grace_s::float8), false)::boolean AS overdue
 FROM (SELECT unnest(@payment_hashes::bytea[]) AS payment_hash) i
-LEFT JOIN receipt r ON r.node = @node AND r.payment_hash = i.payment_hash
-LEFT JOIN charge c ON c.node = @node AND c.payment_hash = i.payment_hash
+LEFT JOIN LATERAL (
+    SELECT * FROM receipt WHERE receipt.node = @node::text AND receipt.payment_hash = i.payment_hash LIMIT 1
+) r ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM charge WHERE charge.payment_hash = i.payment_hash AND charge.node = @node::text LIMIT 1
+) c ON true
 WHERE r.node IS NOT NULL OR c.id IS NOT NULL;
 
 -- Receipts page by page, recorded from since on and until the list was read.
 -- name: ReceiptsAfter :many
-SELECT r.payment_hash, r.amt_paid_msat, coalesce(c.workspace_id, '')::text AS workspace_id
-FROM receipt r LEFT JOIN charge c ON c.id = r.charge_id
+SELECT r.payment_hash, r.amt_paid_msat,
+    coalesce((SELECT c.workspace_id FROM charge c WHERE c.id = r.charge_id), '')::text AS workspace_id
+FROM receipt r
 WHERE r.node = @node AND r.payment_hash > @after::bytea AND r.recorded_at >= @since::timestamptz
     AND r.recorded_at < @until::timestamptz
 ORDER BY r.payment_hash LIMIT @max_rows;
