@@ -309,7 +309,7 @@ func (s *Stack) NewKey(ctx context.Context) (workspaceID, secret string, err err
 	for _, scope := range apikey.Scopes() {
 		scopes = append(scopes, string(scope))
 	}
-	_, secret, err = apikey.CreateKey(ctx, s.Store, workspace.ID, "test", scopes, nil)
+	_, secret, err = apikey.CreateKey(ctx, s.Store, store.Operator{Name: "test", Reason: "test"}, workspace.ID, "test", scopes, nil)
 
 	return workspace.ID, secret, err
 }
