@@ -143,7 +143,7 @@ func (e *exportChoice) write(ctx context.Context, b Backend, to io.Writer) (rows
 		return 0, asOf, fmt.Errorf("write: %w", err)
 	}
 	err = b.Store.Snapshot(ctx, func(tx pgx.Tx, q *db.Queries) error {
-		if err := q.AllowLongReads(ctx); err != nil {
+		if err := q.BeginExport(ctx); err != nil {
 			return fmt.Errorf("begin: %w", err)
 		}
 		if asOf, err = q.ExportClock(ctx); err != nil {

@@ -11,14 +11,16 @@ import (
 	"time"
 )
 
-const allowLongReads = `-- name: AllowLongReads :exec
-SELECT set_config('statement_timeout', '5min', true), set_config('idle_in_transaction_session_timeout', '10min', true)
+const beginExport = `-- name: BeginExport :exec
+SELECT set_config('statement_timeout', '5min', true), set_config('idle_in_transaction_session_timeout', '10min', true),
+    set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true)
 `
 
-// AllowLongReads gives a transaction the time that a page of few rows among
-// many takes, and a reader of a pipe the time to read.
-func (q *Queries) AllowLongReads(ctx context.Context) error {
-	_, err := q.db.Exec(ctx, allowLongReads)
+// BeginExport gives a transaction the time that a page of few rows among many
+// takes, and a reader of a pipe the time to read. Each page goes on along an
+// index: what a sort would cost once, all pages would.
+func (q *Queries) BeginExport(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, beginExport)
 	return err
 }
 

@@ -37,10 +37,12 @@ WHERE a.id > @after_id::bigint
     AND a.created_at >= @since::timestamptz AND a.created_at < @until::timestamptz
 ORDER BY a.id LIMIT @max_rows;
 
--- AllowLongReads gives a transaction the time that a page of few rows among
--- many takes, and a reader of a pipe the time to read.
--- name: AllowLongReads :exec
-SELECT set_config('statement_timeout', '5min', true), set_config('idle_in_transaction_session_timeout', '10min', true);
+-- BeginExport gives a transaction the time that a page of few rows among many
+-- takes, and a reader of a pipe the time to read. Each page goes on along an
+-- index: what a sort would cost once, all pages would.
+-- name: BeginExport :exec
+SELECT set_config('statement_timeout', '5min', true), set_config('idle_in_transaction_session_timeout', '10min', true),
+    set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true);
 
 -- name: ExportClock :one
 SELECT now()::timestamptz AS now;
