@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"os/user"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -128,14 +131,40 @@ func migrate(ctx context.Context, name payments.Environment, env config.Environm
 	return store.Migrate(ctx, name, owner, runtime.User)
 }
 
+// actor is who runs a command that makes something, for the audit trail.
+type actor struct{ by, reason string }
+
+func (a *actor) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&a.by, "by", "", "your name, for the audit trail (default: the user of this machine)")
+	cmd.Flags().StringVar(&a.reason, "reason", "", "why, for the audit trail")
+}
+
+// operator is the actor; without a name the user of this machine. A reason is
+// not asked for: what is made says enough.
+func (a *actor) operator(cmd *cobra.Command) store.Operator {
+	by := store.Operator{Name: strings.TrimSpace(a.by), Reason: strings.TrimSpace(a.reason)}
+	if by.Name == "" {
+		by.Name = fmt.Sprintf("uid %d", os.Getuid())
+		if u, err := user.Current(); err == nil && u.Username != "" {
+			by.Name = u.Username
+		}
+	}
+	if by.Reason == "" {
+		by.Reason = cmd.CommandPath()
+	}
+
+	return by
+}
+
 func workspaceCommand(s *settings) *cobra.Command {
 	var env string
+	var by actor
 	var asJSON bool
 	create := &cobra.Command{
 		Use: "create NAME", Short: "Create a workspace", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withStore(cmd.Context(), s, env, func(ctx context.Context, db *store.Store) error {
-				workspace, err := db.AddWorkspace(ctx, args[0])
+				workspace, err := db.AddWorkspaceAs(ctx, args[0], by.operator(cmd))
 				if err != nil {
 					return err
 				}
@@ -149,6 +178,7 @@ func workspaceCommand(s *settings) *cobra.Command {
 	}
 	create.Flags().StringVar(&env, "env", "", "sandbox or production (default: the only one that is configured)")
 	create.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	by.register(create)
 	cmd := &cobra.Command{Use: "workspace", Short: "Manage workspaces"}
 	cmd.AddCommand(create)
 
@@ -158,6 +188,7 @@ func workspaceCommand(s *settings) *cobra.Command {
 func keyCommand(s *settings) *cobra.Command {
 	var env, workspace, name string
 	var scopes []string
+	var by actor
 	var expiresIn time.Duration
 	var asJSON bool
 	create := &cobra.Command{
@@ -172,7 +203,7 @@ func keyCommand(s *settings) *cobra.Command {
 					at := time.Now().Add(expiresIn)
 					expiresAt = &at
 				}
-				key, secret, err := apikey.CreateKey(ctx, db, workspace, name, scopes, expiresAt)
+				key, secret, err := apikey.CreateKey(ctx, db, by.operator(cmd), workspace, name, scopes, expiresAt)
 				if err != nil {
 					return err
 				}
@@ -191,6 +222,7 @@ func keyCommand(s *settings) *cobra.Command {
 	create.Flags().StringSliceVar(&scopes, "scopes", nil, "comma-separated scopes, such as charges:read,charges:write")
 	create.Flags().DurationVar(&expiresIn, "expires-in", 0, "lifetime, such as 720h; none by default")
 	create.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	by.register(create)
 	_ = create.MarkFlagRequired("workspace")
 	_ = create.MarkFlagRequired("scopes")
 	cmd := &cobra.Command{Use: "key", Short: "Manage API keys"}

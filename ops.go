@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,16 +13,9 @@ import (
 	"github.com/lntpay/lntpay/workflows"
 )
 
-// opsTimeout bounds a command of an operator: a thaw waits for a sweeper, and
-// nudges after that.
-const opsTimeout = 3 * time.Minute
-
 // opsCommand gives the operator's commands their environment.
 func opsCommand(s *settings) *cobra.Command {
 	return ops.Command(func(ctx context.Context, environment string, fn func(context.Context, ops.Backend) error) error {
-		ctx, cancel := context.WithTimeout(ctx, opsTimeout)
-		defer cancel()
-
 		return withEnvironment(ctx, s, environment, func(ctx context.Context, env config.Environment, db *store.Store) error {
 			// What the client would log is in the errors of its calls.
 			temporal, err := workflows.Dial(env.Temporal.Address, env.Temporal.Namespace, slog.New(slog.DiscardHandler))
@@ -35,7 +27,8 @@ func opsCommand(s *settings) *cobra.Command {
 			starter := &workflows.Starter{Client: temporal, Environment: db.Environment}
 
 			return fn(ctx, ops.Backend{
-				Store: db, Nudger: starter, Reconciler: starter, Deliverer: starter, LimitDefaults: env.LimitDefaults(),
+				Store: db, Nudger: starter, Reconciler: starter, Deliverer: starter, Finder: starter,
+				LimitDefaults: env.LimitDefaults(),
 			})
 		})
 	})

@@ -98,7 +98,7 @@ func (b *bench) newKey(workspace string, expiresAt *time.Time, scopes ...apikey.
 	for _, scope := range scopes {
 		texts = append(texts, string(scope))
 	}
-	_, secret, err := apikey.CreateKey(b.t.Context(), b.store, workspace, "test", texts, expiresAt)
+	_, secret, err := apikey.CreateKey(b.t.Context(), b.store, store.Operator{Name: "test", Reason: "test"}, workspace, "test", texts, expiresAt)
 	require.NoError(b.t, err)
 
 	return secret

@@ -165,9 +165,9 @@ func TestSandboxIsNotInProduction(t *testing.T) {
 	charge := b.charge(`{"amount_msat":21000}`)
 	held := b.sandboxInvoice(`{"amount_msat":10000,"behaviour":"hold"}`)
 	production := &store.Store{Queries: b.store.Queries, Pool: b.store.Pool, Environment: payments.Production}
-	_, all, err := apikey.CreateKey(t.Context(), production, b.workspace, "test", scopeTexts(), nil)
+	_, all, err := apikey.CreateKey(t.Context(), production, store.Operator{Name: "test", Reason: "test"}, b.workspace, "test", scopeTexts(), nil)
 	require.NoError(t, err)
-	_, few, err := apikey.CreateKey(t.Context(), production, b.workspace, "test", []string{"keys:read"}, nil)
+	_, few, err := apikey.CreateKey(t.Context(), production, store.Operator{Name: "test", Reason: "test"}, b.workspace, "test", []string{"keys:read"}, nil)
 	require.NoError(t, err)
 	require.True(t, strings.HasPrefix(all, "lnt_production_"))
 	b.writesNothing(func() {

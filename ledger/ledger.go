@@ -44,7 +44,7 @@ func (a Account) String() string { return accountNames[a] }
 type Kind string
 
 // The kinds. ref is the charge of the first one and the withdrawal of all
-// others.
+// others that do not say otherwise.
 const (
 	// KindChargeSettled credits a workspace for a paid charge, from
 	// lightning_clearing, or from internal_clearing when another workspace of
@@ -74,6 +74,10 @@ const (
 	// withdrawal: operator_loss to lightning_clearing. ref is the withdrawal
 	// and the payment's index and time.
 	KindLatePayment Kind = "operator_loss_payment"
+	// KindSuspenseAssigned credits a workspace, on an operator's word, for a
+	// receipt that no charge explains: lightning_clearing to available. ref is
+	// receipt/<node>/<payment hash>.
+	KindSuspenseAssigned Kind = "suspense_assigned"
 )
 
 // Errors of Post.

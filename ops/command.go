@@ -43,6 +43,7 @@ type Backend struct {
 	// LimitDefaults are the settings that hold for workspaces without limits of
 	// their own, by name.
 	LimitDefaults map[string]int64
+	Finder        ChargeFinder
 }
 
 // Connect runs fn on the environment of that name; "" is the only one that is
@@ -77,15 +78,20 @@ const (
 	pollEvery = 500 * time.Millisecond
 	// maxRows bounds each list.
 	maxRows = 500
+	// timeout bounds a command: a thaw waits for a sweeper, and nudges after
+	// that. longTimeout is for those that read everything.
+	timeout     = 3 * time.Minute
+	longTimeout = 2 * time.Hour
 )
 
 // Command is `lntpay ops`.
 func Command(connect Connect) *cobra.Command {
-	cmd := &cobra.Command{Use: "ops", Short: "Look at stuck payments, freeze payouts, resolve what is under review, reconcile"}
+	cmd := &cobra.Command{Use: "ops", Short: "Look at stuck payments, freeze payouts, resolve what is under review, reconcile, verify, export"}
 	cmd.AddCommand(
 		freezeCommand(connect), thawCommand(connect), resolveCommand(connect), nudgeCommand(connect),
 		stuckCommand(connect), showCommand(connect), limitsCommand(connect), straysCommand(connect), strayCommand(connect), auditCommand(connect),
 		reconcileCommand(connect), findingsCommand(connect),
+		suspenseCommand(connect), verifyCommand(connect), exportCommand(connect),
 	)
 
 	return cmd
@@ -96,6 +102,8 @@ type common struct {
 	connect Connect
 	env     string
 	asJSON  bool
+	// limit bounds the command; 0 is timeout.
+	limit time.Duration
 }
 
 func (c *common) register(cmd *cobra.Command) {
@@ -105,7 +113,14 @@ func (c *common) register(cmd *cobra.Command) {
 
 // run runs fn on the environment of the flags.
 func (c *common) run(cmd *cobra.Command, fn func(context.Context, Backend) error) error {
-	return c.connect(cmd.Context(), c.env, fn)
+	limit := c.limit
+	if limit == 0 {
+		limit = timeout
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), limit)
+	defer cancel()
+
+	return c.connect(ctx, c.env, fn)
 }
 
 // print writes a value as JSON, or what text writes for a human.

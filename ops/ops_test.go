@@ -24,6 +24,7 @@ import (
 const (
 	someWithdrawal = "wd_01jd0000000000000000000000"
 	someWorkspace  = "ws_01jd0000000000000000000000"
+	someHash       = "00000000000000000000000000000000000000000000000000000000000000aa"
 	node           = "merchant"
 )
 
@@ -50,6 +51,7 @@ type bundle struct {
 
 	t         *testing.T
 	nudger    *nudger
+	finder    finder
 	workspace string
 }
 
@@ -64,7 +66,7 @@ func newBundle(t *testing.T) *bundle {
 // run runs a command line and returns what it prints.
 func (b *bundle) run(args ...string) (string, error) {
 	return run(b.t, func(ctx context.Context, _ string, fn func(context.Context, ops.Backend) error) error {
-		return fn(ctx, ops.Backend{Store: b.Store, Nudger: b.nudger})
+		return fn(ctx, ops.Backend{Store: b.Store, Nudger: b.nudger, Finder: b.finder})
 	}, args...)
 }
 
@@ -131,6 +133,18 @@ func TestFlagsAreCheckedFirst(t *testing.T) {
 		"nudge acme":                                                     "no id of a withdrawal",
 		"stuck --older=-1s":                                              "--older",
 		"audit --limit 0":                                                "--limit",
+		"audit --since yesterday":                                        "--since",
+		"verify --head abc":                                              "--head",
+		"verify --workspace acme":                                        "--workspace",
+		"export invoices":                                                "cannot be exported",
+		"export charges --format xml":                                    "--format",
+		"export charges --json":                                          "--json",
+		"export charges --from yesterday":                                "--from",
+		"export audit --workspace " + someWorkspace:                      "--workspace",
+		"suspense assign abc --workspace " + someWorkspace + signed:      "HASH",
+		"suspense assign " + someHash + signed:                           "--workspace",
+		"suspense assign " + someHash + " --workspace " + someWorkspace:  "--by",
+		"suspense keep " + someHash + " --by anna":                       "--reason",
 	} {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()

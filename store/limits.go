@@ -59,7 +59,7 @@ func Overrides(ctx context.Context, q *db.Queries, workspaceID string) (map[stri
 // that the workspace then has of its own. ErrNotFound: no such workspace.
 func (s *Store) SetLimits(ctx context.Context, workspaceID string, values map[string]*int64, by Operator,
 ) (after map[string]int64, err error) {
-	err = s.audited(ctx, by, "limits", workspaceID, func(_ pgx.Tx, q *db.Queries) (map[string]any, error) {
+	err = s.Audited(ctx, by, "limits", workspaceID, func(_ pgx.Tx, q *db.Queries) (map[string]any, error) {
 		if _, err := q.GetWorkspace(ctx, workspaceID); err != nil {
 			return nil, missing(workspaceID, err)
 		}

@@ -50,9 +50,9 @@ const FreezeAll = "all"
 // FreezeNode is the scope of a freeze of the payouts from a node.
 func FreezeNode(name string) string { return nodeScope + name }
 
-// audited runs fn and writes down who did what, in one transaction. fn returns
+// Audited runs fn and writes down who did what, in one transaction. fn returns
 // the detail, which must hold no secret.
-func (s *Store) audited(ctx context.Context, by Operator, action, target string,
+func (s *Store) Audited(ctx context.Context, by Operator, action, target string,
 	fn func(tx pgx.Tx, q *db.Queries) (map[string]any, error),
 ) error {
 	by = Operator{Name: strings.TrimSpace(by.Name), Reason: strings.TrimSpace(by.Reason)}
@@ -122,7 +122,7 @@ func (s *Store) FreezePayouts(ctx context.Context, scope string, by Operator) (b
 func (s *Store) freezePayouts(ctx context.Context, scope string, by Operator, reason payments.FreezeReason,
 	also func(q *db.Queries) error,
 ) (before *db.PayoutFreeze, err error) {
-	err = s.audited(ctx, by, "freeze", scope, func(_ pgx.Tx, q *db.Queries) (map[string]any, error) {
+	err = s.Audited(ctx, by, "freeze", scope, func(_ pgx.Tx, q *db.Queries) (map[string]any, error) {
 		if err := scopeExists(ctx, q, scope); err != nil {
 			return nil, err
 		}
@@ -192,7 +192,7 @@ type Thaw struct {
 // ThawPayouts ends the freeze of a scope, and that of a node whose data went
 // back in time. Other scopes may still be frozen.
 func (s *Store) ThawPayouts(ctx context.Context, scope string, by Operator) (thaw Thaw, err error) {
-	err = s.audited(ctx, by, "thaw", scope, func(_ pgx.Tx, q *db.Queries) (map[string]any, error) {
+	err = s.Audited(ctx, by, "thaw", scope, func(_ pgx.Tx, q *db.Queries) (map[string]any, error) {
 		if err := scopeExists(ctx, q, scope); err != nil {
 			return nil, err
 		}
@@ -231,7 +231,7 @@ const (
 // judges it by the node and the row, when it is nudged. ErrWithdrawalOver,
 // ErrResolutionOpen and ErrNotFound say that nothing was written.
 func (s *Store) AskToResolve(ctx context.Context, id, action string, by Operator) (command db.WithdrawalResolution, err error) {
-	err = s.audited(ctx, by, "resolve", id, func(_ pgx.Tx, q *db.Queries) (map[string]any, error) {
+	err = s.Audited(ctx, by, "resolve", id, func(_ pgx.Tx, q *db.Queries) (map[string]any, error) {
 		// Locked, so that the row is not over by the time this commits.
 		row, err := q.LockWithdrawal(ctx, id)
 		if err := missing(id, err); err != nil {
@@ -297,7 +297,7 @@ func (r StrayRef) String() string { return fmt.Sprintf("stray/%s/%d", r.Node, r.
 // owner's own, in flight too: it freezes nothing any more and is in nobody's
 // books.
 func (s *Store) LeaveStrayToOwner(ctx context.Context, ref StrayRef, by Operator) (stray db.StrayPayment, err error) {
-	err = s.audited(ctx, by, "stray_owner", ref.String(), func(_ pgx.Tx, q *db.Queries) (map[string]any, error) {
+	err = s.Audited(ctx, by, "stray_owner", ref.String(), func(_ pgx.Tx, q *db.Queries) (map[string]any, error) {
 		if stray, _, err = lockStray(ctx, q, ref); err != nil {
 			return nil, err
 		}
@@ -313,7 +313,7 @@ func (s *Store) LeaveStrayToOwner(ctx context.Context, ref StrayRef, by Operator
 // touch. Only one that succeeded may be booked.
 func (s *Store) BookStray(ctx context.Context, ref StrayRef, workspaceID string, by Operator,
 ) (stray db.StrayPayment, transfer ledger.Transfer, err error) {
-	err = s.audited(ctx, by, "stray_book", ref.String(), func(tx pgx.Tx, q *db.Queries) (map[string]any, error) {
+	err = s.Audited(ctx, by, "stray_book", ref.String(), func(tx pgx.Tx, q *db.Queries) (map[string]any, error) {
 		var bookedBefore bool
 		if stray, bookedBefore, err = lockStray(ctx, q, ref); err != nil {
 			return nil, err

@@ -100,7 +100,7 @@ func (b *opsBundle) stray(index, createdNS int64, status, of string) {
 // actions are the rows of the audit trail, the newest first, in a word.
 func (b *opsBundle) actions() []string {
 	b.t.Helper()
-	rows, err := b.ListOperatorActions(b.t.Context(), 100)
+	rows, err := b.FindOperatorActions(b.t.Context(), db.FindOperatorActionsParams{MaxRows: 100})
 	require.NoError(b.t, err)
 	words := []string{}
 	for _, row := range rows {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store"
 	"github.com/lntpay/lntpay/store/db"
@@ -27,10 +29,11 @@ type New struct {
 	ExpiresAt   *time.Time
 }
 
-// CreateKey makes a key of the store's environment for `lntpay key create`.
-// The secret is returned once and stored nowhere.
+// CreateKey makes a key of the store's environment for `lntpay key create`, and
+// writes to the audit trail who did. The secret is returned once and stored
+// nowhere.
 func CreateKey(
-	ctx context.Context, s *store.Store, workspaceID, name string, scopes []string, expiresAt *time.Time,
+	ctx context.Context, s *store.Store, by store.Operator, workspaceID, name string, scopes []string, expiresAt *time.Time,
 ) (row db.ApiKey, secret string, err error) {
 	asked := New{
 		ID: payments.NewID(payments.PrefixKey), WorkspaceID: workspaceID, Name: name, ExpiresAt: expiresAt,
@@ -45,7 +48,18 @@ func CreateKey(
 		return db.ApiKey{}, "", fmt.Errorf("a key needs a name and a scope: %w", ErrInvalid)
 	}
 
-	return Insert(ctx, s.Queries, s.Environment, asked)
+	err = s.Audited(ctx, by, "key_create", asked.ID, func(_ pgx.Tx, q *db.Queries) (map[string]any, error) {
+		row, secret, err = Insert(ctx, q, s.Environment, asked)
+
+		return map[string]any{
+			"workspace_id": workspaceID, "name": name, "scopes": row.Scopes, "last4": row.Last4, "expires_at": expiresAt,
+		}, err
+	})
+	if err != nil {
+		return db.ApiKey{}, "", err
+	}
+
+	return row, secret, nil
 }
 
 // Insert makes a key through q, which may be in a transaction. What is asked

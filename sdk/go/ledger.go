@@ -31,7 +31,8 @@ type Transfer struct {
 	ID          string      `json:"id"`
 	Environment Environment `json:"environment"`
 	// Kind is such as charge_settled, withdrawal_lock, withdrawal_post,
-	// withdrawal_fee, withdrawal_release, withdrawal_void or withdrawal_book.
+	// withdrawal_fee, withdrawal_release, withdrawal_void, withdrawal_book or
+	// suspense_assigned.
 	Kind string `json:"kind"`
 	// Ref is the id of what it is for, such as a charge's.
 	Ref                string `json:"ref"`

@@ -142,6 +142,58 @@ func (q *Queries) CountWithdrawalDeliveries(ctx context.Context, withdrawalID st
 	return i, err
 }
 
+const findOperatorActions = `-- name: FindOperatorActions :many
+SELECT id, actor, action, target, reason, detail, created_at FROM operator_action
+WHERE ($1::bigint IS NULL OR id < $1)
+    AND ($2::timestamptz IS NULL OR created_at >= $2)
+    AND ($3::text IS NULL OR actor = $3)
+    AND ($4::text IS NULL OR action = $4)
+ORDER BY id DESC LIMIT $5
+`
+
+type FindOperatorActionsParams struct {
+	BeforeID *int64
+	Since    *time.Time
+	Actor    *string
+	Action   *string
+	MaxRows  int32
+}
+
+// The audit trail, the newest first, narrowed by what is given.
+func (q *Queries) FindOperatorActions(ctx context.Context, arg FindOperatorActionsParams) ([]OperatorAction, error) {
+	rows, err := q.db.Query(ctx, findOperatorActions,
+		arg.BeforeID,
+		arg.Since,
+		arg.Actor,
+		arg.Action,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OperatorAction
+	for rows.Next() {
+		var i OperatorAction
+		if err := rows.Scan(
+			&i.ID,
+			&i.Actor,
+			&i.Action,
+			&i.Target,
+			&i.Reason,
+			&i.Detail,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const freezePayouts = `-- name: FreezePayouts :exec
 INSERT INTO payout_freeze (scope, frozen, reason, actor) VALUES ($1, true, $2, $3)
 ON CONFLICT (scope) DO UPDATE SET frozen = true, reason = excluded.reason, actor = excluded.actor, changed_at = now()
@@ -179,38 +231,6 @@ func (q *Queries) ListFreezes(ctx context.Context) ([]PayoutFreeze, error) {
 			&i.Reason,
 			&i.Actor,
 			&i.ChangedAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const listOperatorActions = `-- name: ListOperatorActions :many
-SELECT id, actor, action, target, reason, detail, created_at FROM operator_action ORDER BY id DESC LIMIT $1
-`
-
-func (q *Queries) ListOperatorActions(ctx context.Context, maxRows int32) ([]OperatorAction, error) {
-	rows, err := q.db.Query(ctx, listOperatorActions, maxRows)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []OperatorAction
-	for rows.Next() {
-		var i OperatorAction
-		if err := rows.Scan(
-			&i.ID,
-			&i.Actor,
-			&i.Action,
-			&i.Target,
-			&i.Reason,
-			&i.Detail,
-			&i.CreatedAt,
 		); err != nil {
 			return nil, err
 		}

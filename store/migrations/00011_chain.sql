@@ -72,7 +72,7 @@ ALTER TABLE receipt
     ADD CONSTRAINT receipt_assigned CHECK ((state = 'assigned') = (assigned_to IS NOT NULL)) NOT VALID;
 CREATE INDEX receipt_suspense ON receipt (recorded_at) WHERE state = 'suspense';
 
--- The audit trail by who and what.
+-- The audit trail by who.
 CREATE INDEX operator_action_actor ON operator_action (actor, id DESC);
 
 -- +goose Down

@@ -5,9 +5,6 @@ INSERT INTO operator_action (actor, action, target, reason, detail)
 VALUES (@actor, @action, @target, @reason, @detail)
 RETURNING *;
 
--- name: ListOperatorActions :many
-SELECT * FROM operator_action ORDER BY id DESC LIMIT @max_rows;
-
 -- name: LockFreeze :one
 SELECT * FROM payout_freeze WHERE scope = @scope FOR UPDATE;
 
@@ -95,3 +92,12 @@ FROM stray_payment s
 WHERE s.node = @node AND s.payment_index = @payment_index
     AND s.created_ns = coalesce(sqlc.narg(created_ns)::bigint, s.created_ns)
 ORDER BY s.created_ns FOR UPDATE OF s;
+
+-- The audit trail, the newest first, narrowed by what is given.
+-- name: FindOperatorActions :many
+SELECT * FROM operator_action
+WHERE (sqlc.narg(before_id)::bigint IS NULL OR id < sqlc.narg(before_id))
+    AND (sqlc.narg(since)::timestamptz IS NULL OR created_at >= sqlc.narg(since))
+    AND (sqlc.narg(actor)::text IS NULL OR actor = sqlc.narg(actor))
+    AND (sqlc.narg(action)::text IS NULL OR action = sqlc.narg(action))
+ORDER BY id DESC LIMIT @max_rows;

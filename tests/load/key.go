@@ -17,7 +17,7 @@ func NewKey(ctx context.Context, s *store.Store) (workspaceID, secret string, er
 	for _, scope := range apikey.Scopes() {
 		scopes = append(scopes, string(scope))
 	}
-	_, secret, err = apikey.CreateKey(ctx, s, workspace.ID, "test", scopes, nil)
+	_, secret, err = apikey.CreateKey(ctx, s, store.Operator{Name: "test", Reason: "test"}, workspace.ID, "test", scopes, nil)
 
 	return workspace.ID, secret, err
 }

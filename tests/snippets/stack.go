@@ -201,7 +201,7 @@ func (s *Stack) newDevJSON(state string) error {
 	}
 	dev := *s.dev
 	dev.WorkspaceID = workspace.ID
-	if _, dev.APIKeys.Sandbox, err = apikey.CreateKey(ctx, s.store, workspace.ID, "snippets", scopes, nil); err != nil {
+	if _, dev.APIKeys.Sandbox, err = apikey.CreateKey(ctx, s.store, store.Operator{Name: "test", Reason: "test"}, workspace.ID, "snippets", scopes, nil); err != nil {
 		return err
 	}
 	text, err := json.Marshal(dev)
