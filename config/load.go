@@ -84,8 +84,8 @@ func Load(path string) (*Config, error) {
 // error: a typo must not run with the default in silence.
 func loadEnv(k *koanf.Koanf) error {
 	paths := map[string]string{}
-	for _, path := range settingPaths(reflect.TypeFor[Config](), "") {
-		paths[envPrefix+strings.ToUpper(strings.ReplaceAll(path, ".", "_"))] = path
+	for _, setting := range Settings() {
+		paths[setting.Variable] = setting.Path
 	}
 	var unknown []string
 	err := k.Load(env.Provider(".", env.Opt{Prefix: envPrefix, TransformFunc: func(name, value string) (string, any) {
@@ -137,21 +137,6 @@ func fits(from, to reflect.Value) (any, error) {
 	}
 
 	return from.Interface(), nil
-}
-
-// settingPaths lists the dotted paths of all settings of a struct.
-func settingPaths(t reflect.Type, prefix string) []string {
-	var paths []string
-	for field := range t.Fields() {
-		path := prefix + field.Tag.Get("koanf")
-		if field.Type.Kind() == reflect.Struct {
-			paths = append(paths, settingPaths(field.Type, path+".")...)
-		} else {
-			paths = append(paths, path)
-		}
-	}
-
-	return paths
 }
 
 // check refuses what contradicts itself, all faults at once.
