@@ -54,6 +54,7 @@ func rootCommand() *cobra.Command {
 		serveCommand(s, "worker", "Run workflows and activities", parts{worker: true}),
 		serveCommand(s, "serve", "API and worker in one process", parts{api: true, worker: true}),
 		migrateCommand(s), workspaceCommand(s), keyCommand(s), opsCommand(s), gatewayCommand(s), devnet.Command(),
+		macaroonsCommand(),
 	)
 	root.AddCommand(cli.Commands(devnet.Target)...)
 
