@@ -184,7 +184,7 @@ func apiEnvironment(ctx context.Context, name payments.Environment, env config.E
 
 		return api.Environment{}, nil, err
 	}
-	temporal, err := workflows.Dial(env.Temporal.Address, env.Temporal.Namespace, log)
+	temporal, err := worker.DialTemporal(name, env.Temporal, log)
 	if err != nil {
 		s.Close()
 

@@ -100,6 +100,9 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if public, err = withTLS(public, s.config); err != nil {
+		return err
+	}
 	operator, err := listen(ctx, "api.operator_listen", s.config.OperatorListen)
 	if err != nil {
 		_ = public.Close()

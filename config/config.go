@@ -34,6 +34,11 @@ type Log struct {
 type API struct {
 	// Listen is the public address; put a TLS proxy in front.
 	Listen string `koanf:"listen"`
+	// TLSCertFile holds a certificate (PEM) to serve TLS with on `api.listen`, for
+	// a proxy on another host; read at the start.
+	TLSCertFile string `koanf:"tls_cert_file"`
+	// TLSKeyFile holds its key (PEM).
+	TLSKeyFile string `koanf:"tls_key_file"`
 	// OperatorListen serves `/healthz`, `/readyz` and `/metrics` of the api; never
 	// publish it.
 	OperatorListen string `koanf:"operator_listen"`
@@ -63,11 +68,18 @@ type Webhooks struct {
 
 // Environment sets one of the two environments.
 type Environment struct {
-	// DatabaseURL is the Postgres DSN of the runtime role.
+	// DatabaseURL is the Postgres DSN of the runtime role. With
+	// `sslmode=verify-full` (and `sslrootcert`, a path) wherever Postgres is not
+	// on this host; what is special in a password is percent-encoded.
 	DatabaseURL string `koanf:"database_url"`
 	// MigrateDatabaseURL is the DSN of the owner, used by `lntpay migrate` only;
 	// the runtime role's when empty.
 	MigrateDatabaseURL string `koanf:"migrate_database_url"`
+	// DatabaseURLFile holds the runtime role's DSN instead, such as a mounted
+	// secret; a newline at its end is left out.
+	DatabaseURLFile string `koanf:"database_url_file"`
+	// MigrateDatabaseURLFile holds the owner's DSN instead.
+	MigrateDatabaseURLFile string `koanf:"migrate_database_url_file"`
 	// MaxConns bounds the connections of each process, 2 or more.
 	MaxConns int32 `koanf:"max_conns"`
 	// SecretsKeyFile holds 32 bytes in hex (`openssl rand -hex 32`) that seal
@@ -163,6 +175,8 @@ type Temporal struct {
 	// RetentionHours is how long closed workflows stay visible, set when the
 	// namespace is created.
 	RetentionHours int `koanf:"retention_hours"`
+	// TLS secures the connection.
+	TLS TLS `koanf:"tls"`
 }
 
 // Node sets the lnd node. Only the worker connects to it.

@@ -77,6 +77,10 @@ func Load(path string) (*Config, error) {
 		return nil, fmt.Errorf("settings: %w", err)
 	}
 
+	if err := cfg.readSecrets(); err != nil {
+		return nil, fmt.Errorf("settings: %w", err)
+	}
+
 	return &cfg, cfg.check()
 }
 
@@ -152,6 +156,9 @@ func (c *Config) check() error {
 	if c.API.MaxChargeMsat < 1 || c.API.MaxChargeMsat > payments.MaxMsat {
 		fail("api.max_charge_msat: %d is not an amount", c.API.MaxChargeMsat)
 	}
+	if (c.API.TLSCertFile == "") != (c.API.TLSKeyFile == "") {
+		errs = append(errs, errHalfAPITLS)
+	}
 	for name, env := range c.Environments() {
 		if env.Temporal.Address == "" || env.Temporal.Namespace == "" {
 			fail("%s.temporal.address and .namespace are required", name)
@@ -160,6 +167,7 @@ func (c *Config) check() error {
 			fail("%s.max_conns: %d is below 2", name, env.MaxConns)
 		}
 		errs = append(errs, env.Payouts.check(string(name)+".payouts")...)
+		errs = append(errs, env.Temporal.TLS.check(string(name)+".temporal.tls")...)
 	}
 	if c.Webhooks.AllowPrivate && c.Production.DatabaseURL != "" {
 		fail("webhooks.allow_private is for development: not with production configured")

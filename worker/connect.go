@@ -8,11 +8,14 @@ import (
 	"log/slog"
 	"time"
 
+	"go.temporal.io/sdk/client"
+
 	"github.com/lntpay/lntpay/config"
 	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store"
 	"github.com/lntpay/lntpay/store/db"
+	"github.com/lntpay/lntpay/workflows"
 )
 
 const (
@@ -33,6 +36,16 @@ func openStore(ctx context.Context, name payments.Environment, env config.Enviro
 	}
 
 	return s, nil
+}
+
+// DialTemporal makes the client that the settings name, TLS too.
+func DialTemporal(name payments.Environment, cfg config.Temporal, log *slog.Logger) (client.Client, error) {
+	security, err := cfg.TLS.Client()
+	if err != nil {
+		return nil, fmt.Errorf("%s.temporal.tls.%w", name, err)
+	}
+
+	return workflows.Dial(cfg.Address, cfg.Namespace, log, workflows.WithTLS(security))
 }
 
 // connectNode waits for the node until ctx ends; a wrong node is refused.

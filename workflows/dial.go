@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,15 +22,27 @@ const (
 	preparePause   = 500 * time.Millisecond
 )
 
+// DialOption changes how Dial connects.
+type DialOption func(*client.Options)
+
+// WithTLS secures the connection; nil leaves it as it is.
+func WithTLS(security *tls.Config) DialOption {
+	return func(all *client.Options) { all.ConnectionOptions.TLS = security }
+}
+
 // Dial makes a client of a namespace. It does not connect yet: a Temporal that
 // is away is met by each call's own deadline.
-func Dial(address, namespace string, logger *slog.Logger) (client.Client, error) {
-	c, err := client.NewLazyClient(client.Options{
+func Dial(address, namespace string, logger *slog.Logger, options ...DialOption) (client.Client, error) {
+	all := client.Options{
 		HostPort: address, Namespace: namespace,
 		// Loopback or the same site: compression would only cost time.
 		ConnectionOptions: client.ConnectionOptions{GrpcCompression: &client.GrpcCompressionNone{}},
 		Logger:            log.NewStructuredLogger(logger),
-	})
+	}
+	for _, option := range options {
+		option(&all)
+	}
+	c, err := client.NewLazyClient(all)
 	if err != nil {
 		return nil, fmt.Errorf("temporal %s: %w", address, err)
 	}
@@ -39,9 +52,9 @@ func Dial(address, namespace string, logger *slog.Logger) (client.Client, error)
 
 // Prepare makes sure that the namespace and the search attributes exist, and
 // waits until Temporal serves them or ctx ends. It is safe to run by many.
-func Prepare(ctx context.Context, c client.Client, address, namespace string, retention time.Duration, logger *slog.Logger) error {
+func Prepare(ctx context.Context, c client.Client, namespace string, retention time.Duration, logger *slog.Logger) error {
 	for {
-		err := prepareOnce(ctx, c, address, namespace, retention)
+		err := prepareOnce(ctx, c, namespace, retention)
 		if err == nil {
 			return nil
 		}
@@ -54,15 +67,10 @@ func Prepare(ctx context.Context, c client.Client, address, namespace string, re
 	}
 }
 
-func prepareOnce(ctx context.Context, c client.Client, address, namespace string, retention time.Duration) error {
+func prepareOnce(ctx context.Context, c client.Client, namespace string, retention time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, prepareTimeout)
 	defer cancel()
-	namespaces, err := client.NewNamespaceClient(client.Options{HostPort: address})
-	if err != nil {
-		return fmt.Errorf("connect: %w", err)
-	}
-	defer namespaces.Close()
-	err = namespaces.Register(ctx, &workflowservice.RegisterNamespaceRequest{
+	_, err := c.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
 		Namespace: namespace, WorkflowExecutionRetentionPeriod: durationpb.New(retention),
 	})
 	var exists *serviceerror.NamespaceAlreadyExists

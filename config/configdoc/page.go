@@ -92,7 +92,7 @@ var units = []struct{ suffix, unit string }{
 	{"_per_s", "per second"}, {"_per_second", "per second"}, {"_per_minute", "per minute"}, {"_per_hour", "per hour"},
 	{"_ms", "ms"}, {"_s", "s"}, {"_seconds", "s"}, {"_minutes", "minutes"}, {"_hours", "hours"}, {"_days", "days"},
 	{"_percent", "%"}, {"_url", "URL"}, {"_file", "path"}, {"_files", "paths"},
-	{"listen", "host:port"}, {"address", "host:port"},
+	{"_certs", "paths"}, {"listen", "host:port"}, {"address", "host:port"},
 }
 
 // unit reads it off the name, or says what kind of value it is.
