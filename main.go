@@ -54,7 +54,7 @@ func rootCommand() *cobra.Command {
 		serveCommand(s, "worker", "Run workflows and activities", parts{worker: true}),
 		serveCommand(s, "serve", "API and worker in one process", parts{api: true, worker: true}),
 		migrateCommand(s), workspaceCommand(s), keyCommand(s), opsCommand(s), gatewayCommand(s), devnet.Command(),
-		macaroonsCommand(),
+		macaroonsCommand(), checkCommand(s),
 	)
 	root.AddCommand(cli.Commands(devnet.Target)...)
 

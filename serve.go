@@ -51,11 +51,11 @@ func serveCommand(s *settings, use, short string, p parts) *cobra.Command {
 // of them fails.
 func serve(ctx context.Context, cfg *config.Config, p parts) error {
 	environments := cfg.Environments()
-	if len(environments) == 0 {
-		return errors.New("no environment is configured: set sandbox.database_url or production.database_url")
-	}
 	log, err := newLogger(cfg.Log)
 	if err != nil {
+		return err
+	}
+	if err := checkStart(ctx, cfg, p, log); err != nil {
 		return err
 	}
 	registry := prometheus.NewRegistry()

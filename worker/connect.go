@@ -69,9 +69,9 @@ func connectNode(ctx context.Context, cfg config.Node, log *slog.Logger) (lightn
 	}
 }
 
-// connectPayer is nil where no payer node is configured. It does not wait for
+// ConnectPayer is nil where no payer node is configured. It does not wait for
 // the node: nothing but the sandbox's endpoints needs it.
-func connectPayer(name payments.Environment, env config.Environment) (lightning.Payer, error) {
+func ConnectPayer(name payments.Environment, env config.Environment) (lightning.Payer, error) {
 	if env.Payer == (config.Payer{}) {
 		return nil, nil //nolint:nilnil // Absent is a value here.
 	}

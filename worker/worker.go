@@ -96,7 +96,7 @@ func New(ctx context.Context, name payments.Environment, env config.Environment,
 
 		return nil, err
 	}
-	if w.Payer, err = connectPayer(name, env); err != nil {
+	if w.Payer, err = ConnectPayer(name, env); err != nil {
 		w.Close()
 
 		return nil, err

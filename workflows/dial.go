@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -90,12 +92,21 @@ func prepareOnce(ctx context.Context, c client.Client, namespace string, retenti
 	return nil
 }
 
-// addAttributes registers the search attributes that are missing.
-func addAttributes(ctx context.Context, c client.Client, namespace string) error {
-	operator := c.OperatorService()
-	present, err := operator.ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+// MissingAttributes names the search attributes that the namespace lacks;
+// *serviceerror.NamespaceNotFound without a namespace.
+func MissingAttributes(ctx context.Context, c client.Client, namespace string) ([]string, error) {
+	if _, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace}); err != nil {
+		return nil, fmt.Errorf("describe namespace: %w", err)
+	}
+	missing, err := missingAttributes(ctx, c, namespace)
+
+	return slices.Sorted(maps.Keys(missing)), err
+}
+
+func missingAttributes(ctx context.Context, c client.Client, namespace string) (map[string]enumspb.IndexedValueType, error) {
+	present, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
 	if err != nil {
-		return fmt.Errorf("list search attributes: %w", err)
+		return nil, fmt.Errorf("list search attributes: %w", err)
 	}
 	missing := map[string]enumspb.IndexedValueType{}
 	for name, kind := range map[string]enumspb.IndexedValueType{
@@ -109,10 +120,17 @@ func addAttributes(ctx context.Context, c client.Client, namespace string) error
 			missing[name] = kind
 		}
 	}
-	if len(missing) == 0 {
-		return nil
+
+	return missing, nil
+}
+
+// addAttributes registers the search attributes that are missing.
+func addAttributes(ctx context.Context, c client.Client, namespace string) error {
+	missing, err := missingAttributes(ctx, c, namespace)
+	if err != nil || len(missing) == 0 {
+		return err
 	}
-	if _, err := operator.AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
+	if _, err := c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
 		Namespace: namespace, SearchAttributes: missing,
 	}); err != nil {
 		return fmt.Errorf("add search attributes: %w", err)
