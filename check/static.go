@@ -63,12 +63,12 @@ func (f *findings) environment(name payments.Environment, env config.Environment
 		}
 		f.nodeFiles(at, env)
 	} else {
-		for setting, value := range map[string]string{
-			"preimage_key_file": env.PreimageKeyFile, "node.macaroon_file": env.Node.MacaroonFile,
-			"node.spend_macaroon_file": env.Node.SpendMacaroonFile,
+		for _, unneeded := range []struct{ setting, value string }{
+			{"preimage_key_file", env.PreimageKeyFile}, {"node.macaroon_file", env.Node.MacaroonFile},
+			{"node.spend_macaroon_file", env.Node.SpendMacaroonFile}, {"payer.macaroon_file", env.Payer.MacaroonFile},
 		} {
-			if value != "" {
-				f.add(Warning, at+setting, "the api does not need it: give it to the worker alone")
+			if unneeded.value != "" {
+				f.add(Warning, at+unneeded.setting, "the api does not need it: give it to the worker alone")
 			}
 		}
 	}
