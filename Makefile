@@ -76,8 +76,9 @@ lint-golangci: # everything in .golangci.yaml, the layering of packages too
 	linter=$$(go run ./deploy/devnet/tools/paths golangci-lint); for module in . $(MODULES); do (cd $$module && $$linter run ./...); done
 
 .PHONY: generate
-generate: ## Write the generated code again (sqlc)
+generate: ## Write the generated code and pages again (sqlc, the settings)
 	$$(go run ./deploy/devnet/tools/paths sqlc) generate
+	go run ./config/configdoc
 
 # Compose v2 where there is one.
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)

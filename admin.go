@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
 	"github.com/lntpay/lntpay/api/apikey"
@@ -119,7 +118,7 @@ func migrateCommand(s *settings) *cobra.Command {
 }
 
 func migrate(ctx context.Context, name payments.Environment, env config.Environment) error {
-	runtime, err := pgx.ParseConfig(env.DatabaseURL)
+	runtime, err := store.ParseDSN(env.DatabaseURL)
 	if err != nil {
 		return fmt.Errorf("%s.database_url: %w", name, err)
 	}

@@ -56,7 +56,7 @@ func rootCommand() *cobra.Command {
 		serveCommand(s, "worker", "Run workflows and activities", parts{worker: true}),
 		serveCommand(s, "serve", "API and worker in one process", parts{api: true, worker: true}),
 		migrateCommand(s), workspaceCommand(s), keyCommand(s), opsCommand(s), gatewayCommand(s), healthcheckCommand(s),
-		devnet.Command(),
+		macaroonsCommand(), checkCommand(s), devnet.Command(),
 	)
 	root.AddCommand(cli.Commands(devnet.Target)...)
 

@@ -10,6 +10,7 @@ import (
 	"github.com/lntpay/lntpay/config"
 	"github.com/lntpay/lntpay/ops"
 	"github.com/lntpay/lntpay/store"
+	"github.com/lntpay/lntpay/worker"
 	"github.com/lntpay/lntpay/workflows"
 )
 
@@ -18,7 +19,7 @@ func opsCommand(s *settings) *cobra.Command {
 	return ops.Command(func(ctx context.Context, environment string, fn func(context.Context, ops.Backend) error) error {
 		return withEnvironment(ctx, s, environment, func(ctx context.Context, env config.Environment, db *store.Store) error {
 			// What the client would log is in the errors of its calls.
-			temporal, err := workflows.Dial(env.Temporal.Address, env.Temporal.Namespace, slog.New(slog.DiscardHandler))
+			temporal, err := worker.DialTemporal(db.Environment, env.Temporal, slog.New(slog.DiscardHandler))
 			if err != nil {
 				return err
 			}

@@ -52,11 +52,11 @@ func serveCommand(s *settings, use, short string, p parts) *cobra.Command {
 // of them fails.
 func serve(ctx context.Context, cfg *config.Config, p parts) error {
 	environments := cfg.Environments()
-	if len(environments) == 0 {
-		return errors.New("no environment is configured: set sandbox.database_url or production.database_url")
-	}
 	log, err := telemetry.NewLogger(os.Stderr, cfg.Log.Level)
 	if err != nil {
+		return err
+	}
+	if err := checkStart(ctx, cfg, p, log); err != nil {
 		return err
 	}
 	stop, err := telemetry.Start(ctx, telemetry.Config(cfg.Telemetry), log)
@@ -226,7 +226,7 @@ func apiEnvironment(ctx context.Context, name payments.Environment, env config.E
 
 		return api.Environment{}, nil, err
 	}
-	temporal, err := workflows.Dial(env.Temporal.Address, env.Temporal.Namespace, log, metrics)
+	temporal, err := worker.DialTemporal(name, env.Temporal, log, metrics)
 	if err != nil {
 		s.Close()
 

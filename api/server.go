@@ -120,6 +120,9 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.config.MaxConnections > 0 {
 		public = netutil.LimitListener(public, s.config.MaxConnections)
 	}
+	if public, err = withTLS(public, s.config); err != nil {
+		return err
+	}
 	operator, err := listen(ctx, "api.operator_listen", s.config.OperatorListen)
 	if err != nil {
 		_ = public.Close()

@@ -6,21 +6,29 @@ import (
 	"github.com/lntpay/lntpay/payments"
 )
 
-// Config is everything that can be set.
+// Config is everything that can be set. The comment of a field is its text in
+// docs/configuration.md and deploy/lntpay.example.yaml, without the field's name:
+// `make generate` writes them.
 type Config struct {
-	Log       Log       `koanf:"log"`
+	// Log is what is logged.
+	Log Log `koanf:"log"`
+	// Telemetry is where traces go.
 	Telemetry Telemetry `koanf:"telemetry"`
-	API       API       `koanf:"api"`
-	Worker    Worker    `koanf:"worker"`
-	Webhooks  Webhooks  `koanf:"webhooks"`
-	// Sandbox and Production are served when their database_url is set.
-	Sandbox    Environment `koanf:"sandbox"`
+	// API is the HTTP API.
+	API API `koanf:"api"`
+	// Worker is the process that runs workflows and activities.
+	Worker Worker `koanf:"worker"`
+	// Webhooks are what is sent to receivers.
+	Webhooks Webhooks `koanf:"webhooks"`
+	// Sandbox is served when it has a database; so is production.
+	Sandbox Environment `koanf:"sandbox"`
+	// Production has the same settings as sandbox, but no payer.
 	Production Environment `koanf:"production"`
 }
 
 // Log says how much is logged.
 type Log struct {
-	// Level is debug, info, warn or error.
+	// Level is `debug`, `info`, `warn` or `error`; JSON lines on stderr.
 	Level string `koanf:"level"`
 	// Requests says which requests to the API have their line at info, the
 	// others at debug: errors (answers from 400 on), writes (those, and all that
@@ -48,9 +56,15 @@ type Telemetry struct {
 
 // API sets the HTTP API.
 type API struct {
-	// Listen is the public address, host:port.
+	// Listen is the public address; put a TLS proxy in front.
 	Listen string `koanf:"listen"`
-	// OperatorListen serves /healthz, /readyz and /metrics.
+	// TLSCertFile holds a certificate (PEM) to serve TLS with on `api.listen`, for
+	// a proxy on another host; read at the start.
+	TLSCertFile string `koanf:"tls_cert_file"`
+	// TLSKeyFile holds its key (PEM).
+	TLSKeyFile string `koanf:"tls_key_file"`
+	// OperatorListen serves `/healthz`, `/readyz` and `/metrics` of the api; never
+	// publish it.
 	OperatorListen string `koanf:"operator_listen"`
 	// TrustedProxies are the addresses, or ranges of them (CIDR), of proxies
 	// whose X-Forwarded-For names the client.
@@ -64,10 +78,11 @@ type API struct {
 	// UnauthorizedBurst is how many of them it may get at once; 0 is as many as
 	// in a second.
 	UnauthorizedBurst int `koanf:"unauthorized_burst"`
-	// MaxInFlight bounds the POSTs that wait for a workflow; past it the
-	// answer is 503 with Retry-After.
+	// MaxInFlight bounds the POSTs that wait for a workflow at a time, 1 or more;
+	// past it the answer is 503 with `Retry-After`.
 	MaxInFlight int `koanf:"max_in_flight"`
-	// MaxChargeMsat is the largest amount of one charge.
+	// MaxChargeMsat is the largest amount of one charge (10,000,000 sats), 1 to
+	// 2100000000000000000.
 	MaxChargeMsat payments.Msat `koanf:"max_charge_msat"`
 	// DrainMS is how long a process that was told to end goes on serving while
 	// /readyz says that it drains: give it longer than whoever sends requests
@@ -79,7 +94,8 @@ type API struct {
 
 // Worker sets the worker.
 type Worker struct {
-	// OperatorListen serves /healthz, /readyz and /metrics of the worker.
+	// OperatorListen serves `/healthz`, `/readyz` and `/metrics` of the worker,
+	// when it has a process of its own; never publish it.
 	OperatorListen string `koanf:"operator_listen"`
 	// ShutdownTimeoutMS is how long running workflow tasks may take to end, and
 	// after them running activities. What is cut runs again elsewhere.
@@ -88,45 +104,64 @@ type Worker struct {
 
 // Webhooks sets the sender.
 type Webhooks struct {
-	// AllowPrivate opens loopback and RFC 1918 targets, for development.
+	// AllowPrivate opens loopback and private (RFC 1918) targets, for development;
+	// refused where production is configured.
 	AllowPrivate bool `koanf:"allow_private"`
 }
 
 // Environment sets one of the two environments.
 type Environment struct {
-	// DatabaseURL is the Postgres DSN of the runtime role.
+	// DatabaseURL is the Postgres DSN of the runtime role. With
+	// `sslmode=verify-full` (and `sslrootcert`, a path) wherever Postgres is not
+	// on this host; what is special in a password is percent-encoded.
 	DatabaseURL string `koanf:"database_url"`
-	// MigrateDatabaseURL is the DSN of the owner, used by `lntpay migrate`
-	// only; DatabaseURL when empty.
+	// MigrateDatabaseURL is the DSN of the owner, used by `lntpay migrate` only;
+	// the runtime role's when empty.
 	MigrateDatabaseURL string `koanf:"migrate_database_url"`
-	// MaxConns bounds each process's pool.
+	// DatabaseURLFile holds the runtime role's DSN instead, such as a mounted
+	// secret; a newline at its end is left out.
+	DatabaseURLFile string `koanf:"database_url_file"`
+	// MigrateDatabaseURLFile holds the owner's DSN instead.
+	MigrateDatabaseURLFile string `koanf:"migrate_database_url_file"`
+	// MaxConns bounds the connections of each process, 2 or more.
 	MaxConns int32 `koanf:"max_conns"`
-	// SecretsKeyFile holds 32 bytes in hex that seal webhook secrets at rest.
+	// SecretsKeyFile holds 32 bytes in hex (`openssl rand -hex 32`) that seal
+	// webhook secrets at rest; api and worker read it.
 	SecretsKeyFile string `koanf:"secrets_key_file"`
-	// PreimageKeyFile holds 32 bytes in hex that preimages derive from. Only
-	// the worker reads it. Guard it as money.
+	// PreimageKeyFile holds 32 bytes in hex that preimages are derived from; only
+	// the worker reads it. Guard and back it up like money: whoever has it can
+	// claim incoming payments on their way, and without it charges cannot be
+	// opened.
 	PreimageKeyFile string `koanf:"preimage_key_file"`
 	// OldPreimageKeyFiles are retired keys that open charges still need.
 	OldPreimageKeyFiles []string `koanf:"old_preimage_key_files"`
-	Temporal            Temporal `koanf:"temporal"`
-	Node                Node     `koanf:"node"`
-	Payouts             Payouts  `koanf:"payouts"`
+	// Temporal is the orchestrator.
+	Temporal Temporal `koanf:"temporal"`
+	// Node is the lnd node. Only the worker connects to it.
+	Node Node `koanf:"node"`
+	// Payouts are how withdrawals are paid, and how much. What is over a limit is
+	// refused with `limit_exceeded`; a limit of 0 is no limit.
+	Payouts Payouts `koanf:"payouts"`
 	// Reconcile compares the books with themselves and with the node.
 	Reconcile Reconcile `koanf:"reconcile"`
-	Limits    Limits    `koanf:"limits"`
-	// Payer is the sandbox's second node; production has none.
+	// Limits are how much keys and workspaces may ask of the API. A limit of 0 is
+	// no limit.
+	Limits Limits `koanf:"limits"`
+	// Payer is the sandbox's second node; all three settings or none, and none
+	// in production.
 	Payer Payer `koanf:"payer"`
 }
 
 // Payer sets the node that plays the world outside for the sandbox endpoints:
 // all of it or none. Only the worker connects to it.
 type Payer struct {
-	// Address is lnd's gRPC host:port.
+	// Address is the second lnd's gRPC; only the worker connects, and does not
+	// wait for it at its start.
 	Address string `koanf:"address"`
-	// TLSCertFile is lnd's tls.cert.
+	// TLSCertFile is its `tls.cert`.
 	TLSCertFile string `koanf:"tls_cert_file"`
-	// MacaroonFile is a macaroon that may pay, and add, hold, settle and cancel
-	// invoices.
+	// MacaroonFile is its macaroon that may read info, pay, decode, and add, hold,
+	// read, settle and cancel invoices: `lntpay macaroons --payer`.
 	MacaroonFile string `koanf:"macaroon_file"`
 }
 
@@ -167,17 +202,22 @@ func DefaultLimits() Limits {
 // Payouts sets how withdrawals are paid and bounded. A limit of 0 is no limit.
 type Payouts struct {
 	// DefaultMaxFeeFloorMsat is the least fee limit of a withdrawal that names
-	// none: a share of a small amount would not pay one hop's base fee.
+	// none, 0 to 2100000000000000000; half a percent of a small amount would not
+	// pay one hop's base fee.
 	DefaultMaxFeeFloorMsat payments.Msat `koanf:"default_max_fee_floor_msat"`
-	// DefaultMaxFeePPM is that fee limit as millionths of the amount.
+	// DefaultMaxFeePPM is that fee limit in millionths of the amount (0.5 %), 0 to
+	// 1000000.
 	DefaultMaxFeePPM int64 `koanf:"default_max_fee_ppm"`
-	// CLTVLimitBlocks bounds for how many blocks a payment may be held.
+	// CLTVLimitBlocks bounds for how many blocks a payment may be held on its way,
+	// 1 to 2016, lnd's own limit; an invoice that asks for more is
+	// `invoice_invalid`.
 	CLTVLimitBlocks uint32 `koanf:"cltv_limit_blocks"`
-	// TimeoutS is how long the node makes new attempts at a payment.
+	// TimeoutS is how long the node makes new attempts at a payment, 1 to 3600.
 	TimeoutS int `koanf:"timeout_s"`
-	// MaxParts is into how many parts a payment may be split.
+	// MaxParts is into how many parts a payment may be split, 1 to 1000, lnd's own
+	// limit.
 	MaxParts uint32 `koanf:"max_parts"`
-	// MaxAmountMsat is the largest amount of one withdrawal.
+	// MaxAmountMsat is the largest amount of one withdrawal (10,000,000 sats).
 	MaxAmountMsat payments.Msat `koanf:"max_amount_msat"`
 	// WorkspaceDailyMsat bounds a workspace's amounts of the last 24 hours.
 	WorkspaceDailyMsat payments.Msat `koanf:"workspace_daily_msat"`
@@ -185,10 +225,10 @@ type Payouts struct {
 	WorkspaceOpen int `koanf:"workspace_open"`
 	// WorkspaceOpenMsat bounds the amounts and fee limits of those.
 	WorkspaceOpenMsat payments.Msat `koanf:"workspace_open_msat"`
-	// NodeDailyMsat bounds a node's amounts of the last 24 hours.
+	// NodeDailyMsat bounds the node's amounts of the last 24 hours.
 	NodeDailyMsat payments.Msat `koanf:"node_daily_msat"`
-	// NodeOpen bounds a node's withdrawals that are not over; a channel has
-	// 483 HTLC slots.
+	// NodeOpen bounds the node's withdrawals that are not over; a channel has 483
+	// HTLC slots.
 	NodeOpen int `koanf:"node_open"`
 	// NodeOpenMsat bounds the amounts and fee limits of those.
 	NodeOpenMsat payments.Msat `koanf:"node_open_msat"`
@@ -209,28 +249,35 @@ func DefaultPayouts() Payouts {
 
 // Temporal sets the orchestrator.
 type Temporal struct {
-	// Address is the frontend's host:port.
+	// Address is Temporal's frontend.
 	Address string `koanf:"address"`
-	// Namespace is this environment's own.
+	// Namespace is one of this environment's own; the worker creates it and its
+	// search attributes.
 	Namespace string `koanf:"namespace"`
-	// RetentionHours is how long closed workflows stay visible.
+	// RetentionHours is how long closed workflows stay visible, set when the
+	// namespace is created.
 	RetentionHours int `koanf:"retention_hours"`
+	// TLS secures the connection.
+	TLS TLS `koanf:"tls"`
 }
 
 // Node sets the lnd node. Only the worker connects to it.
 type Node struct {
-	// Name is written into every charge.
+	// Name is the node's, written into every charge; do not change it.
 	Name string `koanf:"name"`
-	// Network is mainnet, testnet, signet or regtest.
+	// Network is `mainnet`, `testnet`, `signet` or `regtest`.
 	Network string `koanf:"network"`
-	// Address is lnd's gRPC host:port.
+	// Address is lnd's gRPC; only the worker connects.
 	Address string `koanf:"address"`
-	// TLSCertFile is lnd's tls.cert.
+	// TLSCertFile is lnd's `tls.cert`.
 	TLSCertFile string `koanf:"tls_cert_file"`
-	// MacaroonFile is a macaroon with at least the receive permissions.
+	// MacaroonFile is a macaroon that may add, read and cancel invoices and read
+	// info and channels: `lntpay macaroons`.
 	MacaroonFile string `koanf:"macaroon_file"`
-	// SpendMacaroonFile is the macaroon of the calls that pay; without one
-	// they use MacaroonFile.
+	// SpendMacaroonFile is a macaroon that may send and follow payments, list them,
+	// ask for routes and read channels, pending ones too: `lntpay macaroons`.
+	// Without one `macaroon_file` must be able to. The worker reads the node's
+	// payments for its safety even if nobody withdraws.
 	SpendMacaroonFile string `koanf:"spend_macaroon_file"`
 	// Pubkey is the node's identity in hex; another node is refused.
 	Pubkey string `koanf:"pubkey"`

@@ -80,6 +80,10 @@ func Load(path string) (*Config, error) {
 		return nil, fmt.Errorf("settings: %w", err)
 	}
 
+	if err := cfg.readSecrets(); err != nil {
+		return nil, fmt.Errorf("settings: %w", err)
+	}
+
 	return &cfg, cfg.check()
 }
 
@@ -87,8 +91,8 @@ func Load(path string) (*Config, error) {
 // error: a typo must not run with the default in silence.
 func loadEnv(k *koanf.Koanf) error {
 	paths := map[string]string{}
-	for _, path := range settingPaths(reflect.TypeFor[Config](), "") {
-		paths[envPrefix+strings.ToUpper(strings.ReplaceAll(path, ".", "_"))] = path
+	for _, setting := range Settings() {
+		paths[setting.Variable] = setting.Path
 	}
 	var unknown []string
 	err := k.Load(env.Provider(".", env.Opt{Prefix: envPrefix, TransformFunc: func(name, value string) (string, any) {
@@ -142,21 +146,6 @@ func fits(from, to reflect.Value) (any, error) {
 	return from.Interface(), nil
 }
 
-// settingPaths lists the dotted paths of all settings of a struct.
-func settingPaths(t reflect.Type, prefix string) []string {
-	var paths []string
-	for field := range t.Fields() {
-		path := prefix + field.Tag.Get("koanf")
-		if field.Type.Kind() == reflect.Struct {
-			paths = append(paths, settingPaths(field.Type, path+".")...)
-		} else {
-			paths = append(paths, path)
-		}
-	}
-
-	return paths
-}
-
 // check refuses what contradicts itself, all faults at once.
 func (c *Config) check() error {
 	var errs []error
@@ -197,6 +186,9 @@ func (c *Config) check() error {
 	if _, err := c.API.Proxies(); err != nil {
 		errs = append(errs, err)
 	}
+	if (c.API.TLSCertFile == "") != (c.API.TLSKeyFile == "") {
+		errs = append(errs, errHalfAPITLS)
+	}
 	for name, env := range c.Environments() {
 		if env.Temporal.Address == "" || env.Temporal.Namespace == "" {
 			fail("%s.temporal.address and .namespace are required", name)
@@ -207,6 +199,7 @@ func (c *Config) check() error {
 		errs = append(errs, env.Payouts.check(string(name)+".payouts")...)
 		errs = append(errs, env.Reconcile.check(string(name)+".reconcile")...)
 		errs = append(errs, env.Limits.check(string(name)+".limits")...)
+		errs = append(errs, env.Temporal.TLS.check(string(name)+".temporal.tls")...)
 	}
 	if c.Webhooks.AllowPrivate && c.Production.DatabaseURL != "" {
 		fail("webhooks.allow_private is for development: not with production configured")

@@ -32,8 +32,10 @@ const (
 )
 
 // ReceivePermissions are the URIs of the macaroon that this package needs
-// (`lncli bakemacaroon --save_to FILE uri:…`). SubscribeState, which
-// lndclient calls too, is open to all (rpcperms/interceptor.go).
+// (`lntpay macaroons`): what is paid to the node, and who it is. It cannot pay.
+// SubscribeState, which lndclient calls too, is open to all
+// (rpcperms/interceptor.go). A new call's URI goes here or into
+// SpendPermissions, and into operations.
 func ReceivePermissions() []string {
 	return []string{
 		"/lnrpc.Lightning/AddInvoice",

@@ -20,8 +20,10 @@ import (
 const trackTimeout = 2500 * time.Millisecond
 
 // SpendPermissions are the URIs of the macaroon that pays
-// (Config.SpendMacaroonFile), see ReceivePermissions. One macaroon that has
-// both will do.
+// (Config.SpendMacaroonFile), see ReceivePermissions: invoices of others,
+// nothing on the chain, and no channel is opened or closed by it. What reads
+// payments and balances is here too: who can only receive need not see what
+// there is. One macaroon that has both will do.
 func SpendPermissions() []string {
 	return []string{
 		"/routerrpc.Router/SendPaymentV2",

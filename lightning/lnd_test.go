@@ -25,15 +25,11 @@ const (
 	watchLimit = 15 * time.Second
 )
 
-// connect connects with a macaroon that allows ReceivePermissions and nothing
-// else, and closes with the test.
+// connect connects with macaroons that allow ReceivePermissions and
+// SpendPermissions and nothing else, and closes with the test.
 func connect(t *testing.T, lnd *regtest.Lnd) lightning.Node {
 	t.Helper()
-	cfg := lnd.Config
-	var err error
-	cfg.MacaroonFile, err = lnd.Bake(t.Context(), "receive", lightning.ReceivePermissions())
-	require.NoError(t, err)
-	node, err := lightning.Connect(t.Context(), cfg, lightning.WithWatchdog(watchEvery, watchTimeout))
+	node, err := lightning.Connect(t.Context(), lnd.Config, lightning.WithWatchdog(watchEvery, watchTimeout))
 	require.NoError(t, err)
 	t.Cleanup(node.Close)
 

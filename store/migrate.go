@@ -24,6 +24,9 @@ var migrations embed.FS
 // but changing a transfer. runtimeRole may be the owner. It is safe to run
 // again and by two at once (an advisory lock serialises them).
 func Migrate(ctx context.Context, env payments.Environment, ownerDSN, runtimeRole string) error {
+	if _, err := ParseDSN(ownerDSN); err != nil {
+		return fmt.Errorf("%s.migrate_database_url: %w", env, err)
+	}
 	conn, err := sql.Open("pgx", ownerDSN)
 	if err != nil {
 		return fmt.Errorf("open %s database: %w", env, err)

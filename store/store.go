@@ -33,9 +33,12 @@ const statementTimeout = "15s"
 // once, but a Postgres that goes away later is waited for by each call's own
 // deadline.
 func Open(ctx context.Context, env payments.Environment, dsn string, maxConns int32) (*Store, error) {
+	if _, err := ParseDSN(dsn); err != nil {
+		return nil, fmt.Errorf("%s.database_url: %w", env, err)
+	}
 	cfg, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
-		return nil, fmt.Errorf("%s.database_url: %w", env, err)
+		return nil, fmt.Errorf("%s.database_url: %w", env, errNotADSN)
 	}
 	cfg.MaxConns = maxConns
 	cfg.MaxConnIdleTime = 5 * time.Minute

@@ -8,11 +8,14 @@ import (
 	"log/slog"
 	"time"
 
+	"go.temporal.io/sdk/client"
+
 	"github.com/lntpay/lntpay/config"
 	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store"
 	"github.com/lntpay/lntpay/store/db"
+	"github.com/lntpay/lntpay/workflows"
 )
 
 const (
@@ -33,6 +36,17 @@ func openStore(ctx context.Context, name payments.Environment, env config.Enviro
 	}
 
 	return s, nil
+}
+
+// DialTemporal makes the client that the settings name, TLS too.
+func DialTemporal(name payments.Environment, cfg config.Temporal, log *slog.Logger, options ...workflows.DialOption,
+) (client.Client, error) {
+	security, err := cfg.TLS.Client()
+	if err != nil {
+		return nil, fmt.Errorf("%s.temporal.tls.%w", name, err)
+	}
+
+	return workflows.Dial(cfg.Address, cfg.Namespace, log, append(options, workflows.WithTLS(security))...)
 }
 
 // connectNode waits for the node until ctx ends; a wrong node is refused.
@@ -56,9 +70,9 @@ func connectNode(ctx context.Context, cfg config.Node, log *slog.Logger) (lightn
 	}
 }
 
-// connectPayer is nil where no payer node is configured. It does not wait for
+// ConnectPayer is nil where no payer node is configured. It does not wait for
 // the node: nothing but the sandbox's endpoints needs it.
-func connectPayer(name payments.Environment, env config.Environment) (lightning.Payer, error) {
+func ConnectPayer(name payments.Environment, env config.Environment) (lightning.Payer, error) {
 	if env.Payer == (config.Payer{}) {
 		return nil, nil //nolint:nilnil // Absent is a value here.
 	}

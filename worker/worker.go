@@ -108,7 +108,7 @@ func New(ctx context.Context, name payments.Environment, env config.Environment,
 
 		return nil, err
 	}
-	if w.Payer, err = connectPayer(name, env); err != nil {
+	if w.Payer, err = ConnectPayer(name, env); err != nil {
 		w.Close()
 
 		return nil, err
@@ -122,12 +122,12 @@ func New(ctx context.Context, name payments.Environment, env config.Environment,
 
 		return nil, err
 	}
-	if w.temporal, err = workflows.Dial(env.Temporal.Address, env.Temporal.Namespace, log, metrics); err != nil {
+	if w.temporal, err = DialTemporal(name, env.Temporal, log, metrics); err != nil {
 		w.Close()
 
 		return nil, err
 	}
-	if err := workflows.Prepare(ctx, w.temporal, env.Temporal.Address, env.Temporal.Namespace,
+	if err := workflows.Prepare(ctx, w.temporal, env.Temporal.Namespace,
 		time.Duration(env.Temporal.RetentionHours)*time.Hour, log); err != nil {
 		w.Close()
 

@@ -2,9 +2,12 @@ package workflows
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -23,8 +26,13 @@ const (
 	preparePause   = 500 * time.Millisecond
 )
 
-// DialOption adds to the options of a client.
+// DialOption changes how Dial connects.
 type DialOption func(*client.Options)
+
+// WithTLS secures the connection; nil leaves it as it is.
+func WithTLS(security *tls.Config) DialOption {
+	return func(all *client.Options) { all.ConnectionOptions.TLS = security }
+}
 
 // Dial makes a client of a namespace. It does not connect yet: a Temporal that
 // is away is met by each call's own deadline.
@@ -53,9 +61,9 @@ func Dial(address, namespace string, logger *slog.Logger, options ...DialOption)
 
 // Prepare makes sure that the namespace and the search attributes exist, and
 // waits until Temporal serves them or ctx ends. It is safe to run by many.
-func Prepare(ctx context.Context, c client.Client, address, namespace string, retention time.Duration, logger *slog.Logger) error {
+func Prepare(ctx context.Context, c client.Client, namespace string, retention time.Duration, logger *slog.Logger) error {
 	for {
-		err := prepareOnce(ctx, c, address, namespace, retention)
+		err := prepareOnce(ctx, c, namespace, retention)
 		if err == nil {
 			return nil
 		}
@@ -68,15 +76,10 @@ func Prepare(ctx context.Context, c client.Client, address, namespace string, re
 	}
 }
 
-func prepareOnce(ctx context.Context, c client.Client, address, namespace string, retention time.Duration) error {
+func prepareOnce(ctx context.Context, c client.Client, namespace string, retention time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, prepareTimeout)
 	defer cancel()
-	namespaces, err := client.NewNamespaceClient(client.Options{HostPort: address})
-	if err != nil {
-		return fmt.Errorf("connect: %w", err)
-	}
-	defer namespaces.Close()
-	err = namespaces.Register(ctx, &workflowservice.RegisterNamespaceRequest{
+	_, err := c.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
 		Namespace: namespace, WorkflowExecutionRetentionPeriod: durationpb.New(retention),
 	})
 	var exists *serviceerror.NamespaceAlreadyExists
@@ -96,12 +99,21 @@ func prepareOnce(ctx context.Context, c client.Client, address, namespace string
 	return nil
 }
 
-// addAttributes registers the search attributes that are missing.
-func addAttributes(ctx context.Context, c client.Client, namespace string) error {
-	operator := c.OperatorService()
-	present, err := operator.ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+// MissingAttributes names the search attributes that the namespace lacks;
+// *serviceerror.NamespaceNotFound without a namespace.
+func MissingAttributes(ctx context.Context, c client.Client, namespace string) ([]string, error) {
+	if _, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace}); err != nil {
+		return nil, fmt.Errorf("describe namespace: %w", err)
+	}
+	missing, err := missingAttributes(ctx, c, namespace)
+
+	return slices.Sorted(maps.Keys(missing)), err
+}
+
+func missingAttributes(ctx context.Context, c client.Client, namespace string) (map[string]enumspb.IndexedValueType, error) {
+	present, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
 	if err != nil {
-		return fmt.Errorf("list search attributes: %w", err)
+		return nil, fmt.Errorf("list search attributes: %w", err)
 	}
 	missing := map[string]enumspb.IndexedValueType{}
 	for name, kind := range map[string]enumspb.IndexedValueType{
@@ -115,10 +127,17 @@ func addAttributes(ctx context.Context, c client.Client, namespace string) error
 			missing[name] = kind
 		}
 	}
-	if len(missing) == 0 {
-		return nil
+
+	return missing, nil
+}
+
+// addAttributes registers the search attributes that are missing.
+func addAttributes(ctx context.Context, c client.Client, namespace string) error {
+	missing, err := missingAttributes(ctx, c, namespace)
+	if err != nil || len(missing) == 0 {
+		return err
 	}
-	if _, err := operator.AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
+	if _, err := c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
 		Namespace: namespace, SearchAttributes: missing,
 	}); err != nil {
 		return fmt.Errorf("add search attributes: %w", err)

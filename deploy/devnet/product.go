@@ -81,11 +81,12 @@ func (s *stack) environment() ([]string, error) {
 		"LNTPAY_SANDBOX_NODE_NETWORK=regtest",
 		"LNTPAY_SANDBOX_NODE_ADDRESS=" + address(s.ports.Merchant.RPC),
 		"LNTPAY_SANDBOX_NODE_TLS_CERT_FILE=" + merchant + "/tls.cert",
-		"LNTPAY_SANDBOX_NODE_MACAROON_FILE=" + merchant + "/data/chain/bitcoin/regtest/admin.macaroon",
+		"LNTPAY_SANDBOX_NODE_MACAROON_FILE=" + s.state.path(receiveMacaroon),
+		"LNTPAY_SANDBOX_NODE_SPEND_MACAROON_FILE=" + s.state.path(spendMacaroon),
 		"LNTPAY_SANDBOX_NODE_PUBKEY=" + pubkey,
 		"LNTPAY_SANDBOX_PAYER_ADDRESS=" + address(s.ports.Payer.RPC),
 		"LNTPAY_SANDBOX_PAYER_TLS_CERT_FILE=" + payer + "/tls.cert",
-		"LNTPAY_SANDBOX_PAYER_MACAROON_FILE=" + payer + "/data/chain/bitcoin/regtest/admin.macaroon",
+		"LNTPAY_SANDBOX_PAYER_MACAROON_FILE=" + s.state.path(payerMacaroon),
 	}
 	// A development stack has no limits on requests.
 	for _, limit := range []string{

@@ -292,6 +292,9 @@ func (s *stack) startNetwork(ctx context.Context, nodes chan struct{}) error {
 	if err := writeFile(s.state.path("merchant.pubkey"), []byte(s.merchant.Pubkey)); err != nil {
 		return err
 	}
+	if err := s.bakeMacaroons(ctx); err != nil {
+		return err
+	}
 	close(nodes)
 	began := time.Now()
 	if err := Fund(ctx, chain, s.merchant); err != nil {

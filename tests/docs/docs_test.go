@@ -1,16 +1,14 @@
-// Package docs_test checks that the documentation is complete: every setting,
-// every alert, and no link into nothing.
+// Package docs_test checks that the documentation is complete: every alert,
+// every folder, and no link into nothing.
 package docs_test
 
 import (
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,7 +18,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/lntpay/lntpay/activities"
-	"github.com/lntpay/lntpay/config"
 	"github.com/lntpay/lntpay/lightning"
 )
 
@@ -32,36 +29,6 @@ func read(t *testing.T, path string) string {
 	require.NoError(t, err)
 
 	return string(text)
-}
-
-// settings maps the dotted paths of all settings to their defaults as the page
-// writes them; production's are sandbox's.
-func settings(of reflect.Value, prefix string, into map[string]string) {
-	for field, value := range of.Fields() {
-		path := prefix + field.Tag.Get("koanf")
-		switch {
-		case path == "production":
-		case value.Kind() == reflect.Struct:
-			settings(value, path+".", into)
-		case value.IsZero() && value.Kind() != reflect.Bool:
-			into[path] = "none"
-		default:
-			into[path] = fmt.Sprintf("`%v`", value.Interface())
-		}
-	}
-}
-
-func TestConfigurationListsEverySetting(t *testing.T) {
-	t.Parallel()
-	want := map[string]string{}
-	settings(reflect.ValueOf(config.Defaults()), "", want)
-	want["sandbox.migrate_database_url"] = "`database_url`"
-	documented := map[string]string{}
-	row := regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\| ([^|]*) \\|")
-	for _, found := range row.FindAllStringSubmatch(read(t, "docs/configuration.md"), -1) {
-		documented[found[1]] = found[2]
-	}
-	require.Equal(t, want, documented)
 }
 
 // alerts are the names that activities/alert.go gives to alerts.

@@ -31,4 +31,6 @@ func Attach(ctx context.Context, merchant, payer Remote) (*Net, error) {
 	return n, nil
 }
 
-func (r Remote) node() *Lnd { return &Lnd{Config: r.Config, serverName: r.ServerName} }
+func (r Remote) node() *Lnd {
+	return &Lnd{Config: r.Config, AdminMacaroonFile: r.Config.MacaroonFile, serverName: r.ServerName}
+}

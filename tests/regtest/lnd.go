@@ -33,9 +33,11 @@ type Lnd struct {
 	// serverName is what the certificate is for; the address' host if empty.
 	serverName string
 
-	// Config is for lightning.Connect, with the admin macaroon, and another
-	// for payments that allows SpendPermissions and nothing else.
+	// Config is for lightning.Connect, with one macaroon that allows
+	// ReceivePermissions and one that allows SpendPermissions, and nothing else.
 	Config lightning.Config
+	// AdminMacaroonFile opens everything.
+	AdminMacaroonFile string
 	// Lightning, Router and Invoices are raw clients.
 	Lightning lnrpc.LightningClient
 	Router    routerrpc.RouterClient
@@ -70,9 +72,8 @@ func runLnd(ctx context.Context, h host, tool, name, dir string, chain *btcd, ex
 	}
 	n := &Lnd{machine: started, at: at, Config: lightning.Config{
 		Name: name, Network: "regtest", Address: at.localAddress("rpc"),
-		TLSCertFile:  filepath.Join(dir, name+".cert"),
-		MacaroonFile: filepath.Join(dir, name+".macaroon"),
-	}}
+		TLSCertFile: filepath.Join(dir, name+".cert"),
+	}, AdminMacaroonFile: filepath.Join(dir, name+".macaroon")}
 	if err := n.open(ctx); err != nil {
 		return nil, fmt.Errorf("lnd %s: %w\n%s", name, err, started.tail(ctx))
 	}
@@ -83,7 +84,7 @@ func runLnd(ctx context.Context, h host, tool, name, dir string, chain *btcd, ex
 // open copies the credentials out and dials.
 func (n *Lnd) open(ctx context.Context) error {
 	for path, local := range map[string]string{
-		certPath: n.Config.TLSCertFile, macaroonPath: n.Config.MacaroonFile,
+		certPath: n.Config.TLSCertFile, macaroonPath: n.AdminMacaroonFile,
 	} {
 		err := until(ctx, func() error {
 			if err := n.alive(ctx); err != nil {
@@ -100,6 +101,9 @@ func (n *Lnd) open(ctx context.Context) error {
 		return err
 	}
 	var err error
+	if n.Config.MacaroonFile, err = n.Bake(ctx, "receive", lightning.ReceivePermissions()); err != nil {
+		return err
+	}
 	n.Config.SpendMacaroonFile, err = n.Bake(ctx, "spend", lightning.SpendPermissions())
 
 	return err
@@ -129,7 +133,7 @@ func (n *Lnd) Connect() (*grpc.ClientConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	macaroon, err := os.ReadFile(n.Config.MacaroonFile)
+	macaroon, err := os.ReadFile(n.AdminMacaroonFile)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +186,7 @@ func (n *Lnd) Bake(ctx context.Context, name string, uris []string) (string, err
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(filepath.Dir(n.Config.MacaroonFile), n.Config.Name+"."+name+".macaroon")
+	path := filepath.Join(filepath.Dir(n.AdminMacaroonFile), n.Config.Name+"."+name+".macaroon")
 
 	return path, os.WriteFile(path, macaroon, 0o600)
 }
