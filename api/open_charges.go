@@ -73,7 +73,7 @@ func (o *openCharges) add(ctx context.Context, workspaceID string, limit int) bo
 	if age > openChargesTTL || (full && age > openChargesPause) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), openChargesTimeout)
 		defer cancel()
-		open, err := o.queries.CountPendingCharges(ctx, db.CountPendingChargesParams{
+		open, err := o.queries.CountWorkspacePending(ctx, db.CountWorkspacePendingParams{
 			WorkspaceID: workspaceID, MaxCount: int32(limit),
 		})
 		if err != nil {

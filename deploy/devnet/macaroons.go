@@ -2,10 +2,6 @@ package devnet
 
 import (
 	"context"
-	"encoding/hex"
-	"fmt"
-
-	"github.com/lightningnetwork/lnd/lnrpc"
 
 	"github.com/lntpay/lntpay/lightning"
 )
@@ -31,7 +27,7 @@ func (s *stack) bakeMacaroons(ctx context.Context) error {
 	} {
 		macaroon, err := one.node.bake(ctx, one.uris)
 		if err != nil {
-			return fmt.Errorf("bake %s: %w", one.file, err)
+			return err
 		}
 		if err := writeFile(s.state.path(one.file), macaroon); err != nil {
 			return err
@@ -39,23 +35,4 @@ func (s *stack) bakeMacaroons(ctx context.Context) error {
 	}
 
 	return nil
-}
-
-// bake makes a macaroon for some calls.
-func (n *Lnd) bake(ctx context.Context, uris []string) (macaroon []byte, err error) {
-	request := &lnrpc.BakeMacaroonRequest{}
-	for _, uri := range uris {
-		request.Permissions = append(request.Permissions, &lnrpc.MacaroonPermission{Entity: "uri", Action: uri})
-	}
-	err = n.with(func(lnd lnrpc.LightningClient) error {
-		answer, err := lnd.BakeMacaroon(ctx, request)
-		if err != nil {
-			return err
-		}
-		macaroon, err = hex.DecodeString(answer.Macaroon)
-
-		return err
-	})
-
-	return macaroon, err
 }

@@ -9,21 +9,21 @@ import (
 	"context"
 )
 
-const countPendingCharges = `-- name: CountPendingCharges :one
+const countWorkspacePending = `-- name: CountWorkspacePending :one
 SELECT count(*) FROM (
     SELECT FROM charge c WHERE c.workspace_id = $1 AND c.status = 'pending' LIMIT $2
 ) open
 `
 
-type CountPendingChargesParams struct {
+type CountWorkspacePendingParams struct {
 	WorkspaceID string
 	MaxCount    int32
 }
 
-// CountPendingCharges counts a workspace's pending charges, and no further than
+// CountWorkspacePending counts a workspace's pending charges, and no further than
 // max_count.
-func (q *Queries) CountPendingCharges(ctx context.Context, arg CountPendingChargesParams) (int64, error) {
-	row := q.db.QueryRow(ctx, countPendingCharges, arg.WorkspaceID, arg.MaxCount)
+func (q *Queries) CountWorkspacePending(ctx context.Context, arg CountWorkspacePendingParams) (int64, error) {
+	row := q.db.QueryRow(ctx, countWorkspacePending, arg.WorkspaceID, arg.MaxCount)
 	var count int64
 	err := row.Scan(&count)
 	return count, err

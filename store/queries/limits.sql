@@ -22,9 +22,9 @@ SELECT name, value FROM workspace_limit WHERE workspace_id = @workspace_id AND v
 INSERT INTO workspace_limit (workspace_id, name, value) VALUES (@workspace_id, @name, sqlc.narg(value))
 ON CONFLICT (workspace_id, name) DO UPDATE SET value = excluded.value;
 
--- CountPendingCharges counts a workspace's pending charges, and no further than
+-- CountWorkspacePending counts a workspace's pending charges, and no further than
 -- max_count.
--- name: CountPendingCharges :one
+-- name: CountWorkspacePending :one
 SELECT count(*) FROM (
     SELECT FROM charge c WHERE c.workspace_id = @workspace_id AND c.status = 'pending' LIMIT @max_count
 ) open;

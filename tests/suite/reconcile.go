@@ -27,7 +27,7 @@ func (c *Client) Reconcile(t *testing.T) (found ops.Findings) {
 	cmd.SetOut(&out)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetArgs([]string{"reconcile", "--full", "--wait", "--json"})
-	err := cmd.ExecuteConText(t.ConText())
+	err := cmd.ExecuteContext(t.Context())
 	var exit *ops.ExitError
 	if errors.As(err, &exit) {
 		require.Equal(t, ops.ExitFindings, exit.Code, "%s: %s", err, out.String())
@@ -52,13 +52,13 @@ func testReconciliation(t *testing.T, s *Stack) {
 	c.OverAs(t, Text(c.Withdraw(t, Text(payee.Charge(t, 10, ""), "bolt11"), ""), "id"), 20*time.Second, "")
 	c.soundWith(t, payee)
 
-	tag, err := c.Store.Pool.Exec(t.ConText(), "DELETE FROM receipt WHERE charge_id = $1", Text(charge, "id"))
+	tag, err := c.Store.Pool.Exec(t.Context(), "DELETE FROM receipt WHERE charge_id = $1", Text(charge, "id"))
 	require.NoError(t, err)
 	require.EqualValues(t, 1, tag.RowsAffected())
 	before := len(c.Transfers(t))
 	c.soundWith(t, payee)
 	var state string
-	require.NoError(t, c.Store.Pool.QueryRow(t.ConText(), "SELECT state FROM receipt WHERE charge_id = $1", Text(charge, "id")).Scan(&state))
+	require.NoError(t, c.Store.Pool.QueryRow(t.Context(), "SELECT state FROM receipt WHERE charge_id = $1", Text(charge, "id")).Scan(&state))
 	require.Equal(t, "credited", state)
 	require.Len(t, c.Transfers(t), before)
 }
