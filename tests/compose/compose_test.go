@@ -3,6 +3,7 @@ package compose_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"net/http"
 	"testing"
@@ -40,6 +41,9 @@ func (s *shop) call(t *testing.T, method, path string, body any, want int) objec
 	require.NoError(t, err)
 	request.Header.Set("Authorization", "Bearer "+s.key)
 	request.Header.Set("Content-Type", "application/json")
+	if method == http.MethodPost {
+		request.Header.Set("Idempotency-Key", rand.Text())
+	}
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(t, err)
 	defer response.Body.Close()
