@@ -9,6 +9,12 @@
 // without it a missing daemon fails the test. LNTPAY_COMPOSE_KEEP=1 leaves a
 // project whose test failed running.
 //
-// What is not here: the tests of the product, which run on any stack; the
+// The tests share one project (Shared). They run tests/suite on it; and under load
+// they kill each api and worker, cut each from its networks for half a minute and
+// restart all four one after another, then compare what clients were told with the
+// database, the books and both nodes (TestFaults). Receivers of webhooks are on
+// this machine, behind a relay on the gateway of the workers' network.
+//
+// What is not here: the tests of the suite themselves, which run on any stack; the
 // network that tests have in their own process (tests/regtest).
 package compose
