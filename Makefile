@@ -11,9 +11,10 @@ LNTPAY  := .lntpay/bin/lntpay
 # Packages at a time. Some start a whole stack; more than two do not pay on
 # two cores.
 PARALLEL ?= 2
-# The modules beside the product's: the SDK, its gate for Gin, and the tests
-# against Aperture, which needs much that the product does not.
-MODULES  := sdk/go sdk/go/gingate tests/interop/aperture
+# The modules beside the product's: the SDK, its gate for Gin, the tests against
+# Aperture and those of the Kubernetes manifests, which need much that the
+# product does not.
+MODULES  := sdk/go sdk/go/gingate tests/interop/aperture tests/manifests
 # What `make test` runs, such as PKG=./ledger/... ARGS='-run TestPost -count=1'.
 PKG  ?= ./...
 ARGS ?=
