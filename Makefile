@@ -12,9 +12,9 @@ LNTPAY  := .lntpay/bin/lntpay
 # two cores.
 PARALLEL ?= 2
 # The modules beside the product's: the SDK, its gate for Gin, and the tests
-# against Aperture and with Prometheus, which need much that the product does
-# not.
-MODULES  := sdk/go sdk/go/gingate tests/interop/aperture tests/rules
+# against Aperture, with Prometheus and of the Kubernetes manifests, which need
+# much that the product does not.
+MODULES  := sdk/go sdk/go/gingate tests/interop/aperture tests/rules tests/manifests
 # What `make test` runs, such as PKG=./ledger/... ARGS='-run TestPost -count=1'.
 PKG  ?= ./...
 ARGS ?=

@@ -19,8 +19,8 @@ func macaroonsCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
 			out := cmd.OutOrStdout()
-			printBake(out, "receive.macaroon", "node.macaroon_file: what is paid to the node; cannot pay", lightning.ReceivePermissions())
-			printBake(out, "spend.macaroon", "node.spend_macaroon_file: pays invoices, reads payments and balances", lightning.SpendPermissions())
+			printBake(out, "receive.macaroon", "node.macaroon_file: receives, cannot pay", lightning.ReceivePermissions())
+			printBake(out, "spend.macaroon", "node.spend_macaroon_file: pays, reads payments and balances", lightning.SpendPermissions())
 			if payer {
 				printBake(out, "payer.macaroon", "sandbox.payer.macaroon_file, on the second node of a sandbox", lightning.PayerPermissions())
 			}

@@ -15,7 +15,8 @@ func (s *Store) CheckMigrated(ctx context.Context) error {
 		return err
 	}
 	var present int64
-	if err := s.Pool.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&present); err != nil {
+	err = s.Pool.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&present)
+	if err != nil {
 		return fmt.Errorf("%s database is not migrated (run lntpay migrate): %w", s.Environment, err)
 	}
 	switch {

@@ -81,7 +81,9 @@ func writeSection(b *strings.Builder, of reflect.Value, path string, texts comme
 	return nil
 }
 
-func writeSetting(b *strings.Builder, typeName string, field reflect.StructField, value reflect.Value, path, indent string, texts comments) error {
+func writeSetting(
+	b *strings.Builder, typeName string, field reflect.StructField, value reflect.Value, path, indent string, texts comments,
+) error {
 	if err := comment(b, typeName, field.Name, path, indent, texts); err != nil {
 		return err
 	}
