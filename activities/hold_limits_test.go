@@ -10,6 +10,7 @@ import (
 	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/lightning/lightningtest"
 	"github.com/lntpay/lntpay/payments"
+	"github.com/lntpay/lntpay/store"
 	"github.com/lntpay/lntpay/store/storetest"
 	"github.com/lntpay/lntpay/workflows"
 )
@@ -190,4 +191,35 @@ func TestOpenLimitsCountWhatIsOpen(t *testing.T) {
 			w.holds(t, false)
 		})
 	}
+}
+
+// A workspace's own limits hold in place of the settings from the next hold on:
+// lower ones, higher ones, and none.
+func TestOwnLimitsHold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.payouts.Policy.MaxAmountMsat = amount - 1
+	orders := w.holdOrders(t, 5, false)
+	by := store.Operator{Name: "anna", Reason: "a test"}
+	none, one, two := int64(0), int64(1), int64(2)
+	set := func(values map[string]*int64) {
+		t.Helper()
+		_, err := w.payouts.Store.SetLimits(t.Context(), w.workspace, values, by)
+		require.NoError(t, err)
+	}
+	held := func(order workflows.HoldWithdrawal) int64 {
+		t.Helper()
+		_, err := w.payouts.HoldWithdrawal(t.Context(), order)
+		require.NoError(t, err)
+
+		return w.number(t, "SELECT count(*) FROM withdrawal WHERE status = 'held'")
+	}
+	require.EqualValues(t, 0, held(orders[0]))
+	set(map[string]*int64{store.LimitMaxAmountMsat: &none, store.LimitWorkspaceOpen: &one})
+	require.EqualValues(t, 1, held(orders[1]))
+	require.EqualValues(t, 1, held(orders[2]))
+	set(map[string]*int64{store.LimitWorkspaceOpen: &two})
+	require.EqualValues(t, 2, held(orders[3]))
+	set(map[string]*int64{store.LimitWorkspaceOpen: nil, store.LimitMaxAmountMsat: nil})
+	require.EqualValues(t, 2, held(orders[4]))
 }

@@ -26,7 +26,7 @@ import (
 
 // bench is an API over a real database and a fake orchestrator.
 type bench struct {
-	t       *testing.T
+	t       testing.TB
 	store   *store.Store
 	charges *fakeCharges
 	payouts *fakeWithdrawals
@@ -44,7 +44,7 @@ type bench struct {
 }
 
 // setup starts a bench. Every exchange is held to openapi.yaml.
-func setup(t *testing.T, change ...func(*api.Options)) *bench {
+func setup(t testing.TB, change ...func(*api.Options)) *bench {
 	t.Helper()
 	s := storetest.New(t)
 	sealer, err := webhooks.NewSealer([]byte(strings.Repeat("k", 32)))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -74,7 +75,7 @@ func (o *openCharges) add(ctx context.Context, workspaceID string, limit int) bo
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), openChargesTimeout)
 		defer cancel()
 		open, err := o.queries.CountWorkspacePending(ctx, db.CountWorkspacePendingParams{
-			WorkspaceID: workspaceID, MaxCount: int32(limit),
+			WorkspaceID: workspaceID, MaxCount: int32(min(limit, math.MaxInt32)),
 		})
 		if err != nil {
 			return true
