@@ -21,8 +21,8 @@ import (
 // docs/audit.md says the same to others, docs/audit/recompute.py does it: change
 // all three or none, and only under another version.
 const (
-	blockDomain = "lntpay ledger block v1"
-	headDomain  = "lntpay ledger head v1"
+	blockDomain = "lntpay/ledger-block/v1"
+	headDomain  = "lntpay/ledger-head/v1"
 )
 
 // hasher writes numbers and texts into a SHA-256.

@@ -48,7 +48,7 @@ def main():
     by_place = {(t["workspace_id"], t["sequence"]): t for t in transfers}
     previous = {}
     for b in blocks:  # by workspace and number
-        body = (text("lntpay ledger block v1") + bytes.fromhex(previous.get(b["workspace_id"], "00" * 32))
+        body = (text("lntpay/ledger-block/v1") + bytes.fromhex(previous.get(b["workspace_id"], "00" * 32))
                 + text(b["workspace_id"]) + number(b["number"]) + number(b["first_sequence"])
                 + number(b["last_sequence"]) + time(b["sealed_at"]))
         for sequence in range(b["first_sequence"], b["last_sequence"] + 1):
@@ -58,7 +58,7 @@ def main():
         previous[b["workspace_id"]] = b["hash"]
     last = "00" * 32
     for h in heads:  # by number
-        body = (text("lntpay ledger head v1") + bytes.fromhex(last) + number(h["number"]) + number(h["blocks"])
+        body = (text("lntpay/ledger-head/v1") + bytes.fromhex(last) + number(h["number"]) + number(h["blocks"])
                 + number(h["actions"]) + time(h["sealed_at"]))
         for b in blocks:
             if b["head"] == h["number"]:
