@@ -37,7 +37,7 @@ func WithTLS(security *tls.Config) DialOption {
 // Dial makes a client of a namespace. It does not connect yet: a Temporal that
 // is away is met by each call's own deadline.
 func Dial(address, namespace string, logger *slog.Logger, options ...DialOption) (client.Client, error) {
-	traced, err := telemetry.Interceptors(NameNodeWatcher, NameSweeper, ActivityWatchNode)
+	traced, err := telemetry.Interceptors(NameNodeWatcher, NameSweeper, NameReconcile, ActivityWatchNode)
 	if err != nil {
 		return nil, err
 	}
