@@ -51,7 +51,7 @@ func AlertNames() []string {
 	return []string{
 		AlertRowMissing, AlertPaidAfterClose, AlertSecondReceipt, AlertReceiptUnexplained, AlertSettledForNothing,
 		AlertNodeRegressed, AlertHashMismatch, AlertUnderReview, AlertExcessFee, AlertNoHTLCs, AlertLatePayment,
-		AlertPaymentUnexplained,
+		AlertPaymentUnexplained, AlertInvariantBroken, AlertChainBroken,
 	}
 }
 

@@ -14,7 +14,6 @@ import (
 	"github.com/lntpay/lntpay/ledger/ledgerdb"
 	"github.com/lntpay/lntpay/payments"
 	"github.com/lntpay/lntpay/store"
-	"github.com/lntpay/lntpay/store/db"
 	"github.com/lntpay/lntpay/store/storetest"
 )
 
@@ -103,7 +102,7 @@ func takesUp(t *testing.T, dsn, role string) {
 		sums, err := ledgerdb.New(s.Pool).SumTransfers(t.Context(), have.ID)
 		require.NoError(t, err)
 		require.Equal(t, have, balance{have.ID, sums.AvailableMsat, sums.LockedMsat, sums.LastSequence})
-		_, err = s.ListCharges(t.Context(), db.ListChargesParams{WorkspaceID: have.ID, MaxRows: 1})
+		_, err = s.ReadPendingMsat(t.Context(), have.ID)
 		require.NoError(t, err)
 	}
 }

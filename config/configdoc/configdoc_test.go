@@ -85,6 +85,8 @@ func TestExampleLoads(t *testing.T) {
 		require.Empty(t, env.OldPreimageKeyFiles)
 		env.OldPreimageKeyFiles = nil
 	}
+	require.Empty(t, normal.API.TrustedProxies)
+	normal.API.TrustedProxies = nil
 	require.Equal(t, asItIs, normal)
 	settings := regexp.MustCompile(`(?m)^ *([a-z_]+): \S`).FindAllString(all, -1)
 	require.Len(t, settings, len(config.Settings()))

@@ -9,6 +9,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+
+	"github.com/lntpay/lntpay/tests/suite"
 )
 
 // What a running API and a running worker tell: of a charge that was paid, that
@@ -17,11 +19,11 @@ import (
 func TestMetricsOfARunningStack(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
-	url, got := receive(t)
-	c.subscribe(t, url)
-	charge := c.charge(t, 10, "")
-	c.pay(t, charge, 0)
-	next(t, got)
+	url, got := c.Receive(t)
+	c.Subscribe(t, url)
+	charge := c.Charge(t, 10, "")
+	c.Pay(t, charge, 0)
+	suite.Next(t, got)
 	page, err := os.ReadFile("../../docs/metrics.md")
 	require.NoError(t, err)
 	documented := map[string]bool{}

@@ -53,7 +53,7 @@ func temporal(t *testing.T) client.Client {
 	c, err := workflows.Dial(address, namespace, log)
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
-	require.NoError(t, workflows.Prepare(ctx, c, address, namespace, 24*time.Hour, log))
+	require.NoError(t, workflows.Prepare(ctx, c, namespace, 24*time.Hour, log))
 
 	return c
 }
