@@ -39,7 +39,3 @@ CREATE TABLE workspace_limit (
     value        bigint CHECK (value >= 0),
     PRIMARY KEY (workspace_id, name)
 );
-
--- +goose Down
-DROP FUNCTION rate_grant, rate_tokens;
-DROP TABLE workspace_limit, rate_bucket;

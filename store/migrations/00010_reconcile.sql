@@ -47,7 +47,3 @@ EXCEPTION WHEN OTHERS THEN
     RETURN NULL;
 END $$;
 -- +goose StatementEnd
-
--- +goose Down
-DROP FUNCTION event_body(bytea);
-DROP TABLE reconciliation, finding;

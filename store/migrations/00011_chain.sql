@@ -74,12 +74,3 @@ CREATE INDEX receipt_suspense ON receipt (recorded_at) WHERE state = 'suspense';
 
 -- The audit trail by who.
 CREATE INDEX operator_action_actor ON operator_action (actor, id DESC);
-
--- +goose Down
-DROP INDEX operator_action_actor, receipt_suspense;
-ALTER TABLE receipt DROP CONSTRAINT receipt_state_check, DROP CONSTRAINT receipt_check, DROP CONSTRAINT receipt_assigned;
-ALTER TABLE receipt DROP COLUMN assigned_to;
-ALTER TABLE receipt ADD CONSTRAINT receipt_state_check CHECK (state IN ('uncredited', 'credited', 'suspense')) NOT VALID,
-    ADD CONSTRAINT receipt_check CHECK (state = 'suspense' OR charge_id IS NOT NULL) NOT VALID;
-DROP TABLE operator_action_seal, ledger_head, ledger_block;
-DROP FUNCTION chain_is_immutable();
