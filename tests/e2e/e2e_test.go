@@ -80,10 +80,13 @@ func newClient(t *testing.T) *client {
 
 // The cases that measure have the machine to themselves: the others run in
 // parallel, after all tests that do not.
-func TestSuiteAlone(t *testing.T) { suite.RunAlone(t, outside(open(t))) }
+func TestSuiteAlone(t *testing.T) {
+	suite.RunAlone(t, outside(open(t)))
+	suite.RunOwnNetworkAlone(t, outside(open(t)))
+}
 
 func TestSuite(t *testing.T) {
 	t.Parallel()
 	suite.RunTogether(t, outside(open(t)))
-	suite.RunOverAHop(t, outside(open(t)))
+	suite.RunOwnNetwork(t, outside(open(t)))
 }

@@ -10,7 +10,6 @@ type test struct {
 
 // alone are the tests that measure: they have the machine to themselves.
 var alone = []test{
-	{"TestWithdrawalWithoutRoute", testWithdrawalWithoutRoute},
 	{"TestWithdrawalThatTheRecipientRefuses", testWithdrawalThatTheRecipientRefuses},
 }
 
@@ -23,7 +22,6 @@ var together = []test{
 	{"TestCancelRacesPayment", testCancelRacesPayment},
 	{"TestOneKeyOneCharge", testOneKeyOneCharge},
 	{"TestTerminatedWorkflow", testTerminatedWorkflow},
-	{"TestWarnsOfInsufficientInbound", testWarnsOfInsufficientInbound},
 	{"TestBadRequestsWriteNothing", testBadRequestsWriteNothing},
 	{"TestWithdrawal", testWithdrawal},
 	{"TestWithdrawalOfAnOpenAmount", testWithdrawalOfAnOpenAmount},
@@ -65,25 +63,38 @@ var together = []test{
 	{"TestGateway", testGateway},
 }
 
-// overAHop are those that need the shop, which is paid over the payer.
-var overAHop = []test{
+// ownNetwork are those that need the nodes of tests/regtest: the shop, which is
+// paid over the payer, or channels smaller than the largest charge.
+var ownNetwork = []test{
 	{"TestWithdrawalOverAHop", testWithdrawalOverAHop},
 	{"TestWithdrawalWhoseFeeLimitIsTooLow", testWithdrawalWhoseFeeLimitIsTooLow},
+	{"TestWarnsOfInsufficientInbound", testWarnsOfInsufficientInbound},
+}
+
+// ownNetworkAlone are those of both kinds: it pays more than such channels have.
+var ownNetworkAlone = []test{
+	{"TestWithdrawalWithoutRoute", testWithdrawalWithoutRoute},
 }
 
 // RunAlone runs the tests that measure, one at a time. Nothing else should run.
-func RunAlone(t *testing.T, s *Stack) {
-	for _, one := range alone {
+func RunAlone(t *testing.T, s *Stack) { runAlone(t, s, alone) }
+
+// RunOwnNetworkAlone runs, in the same way, those that need the nodes of
+// tests/regtest.
+func RunOwnNetworkAlone(t *testing.T, s *Stack) { runAlone(t, s, ownNetworkAlone) }
+
+func runAlone(t *testing.T, s *Stack, tests []test) {
+	for _, one := range tests {
 		t.Run(one.name, func(t *testing.T) { one.run(t, s) })
 	}
 }
 
-// RunTogether runs all others that need no shop, beside each other once the
+// RunTogether runs all others but those of RunOwnNetwork, beside each other once the
 // caller returns; -parallel says how many at a time.
 func RunTogether(t *testing.T, s *Stack) { run(t, s, together) }
 
-// RunOverAHop runs those that need the shop, in the same way.
-func RunOverAHop(t *testing.T, s *Stack) { run(t, s, overAHop) }
+// RunOwnNetwork runs those that need the nodes of tests/regtest, in the same way.
+func RunOwnNetwork(t *testing.T, s *Stack) { run(t, s, ownNetwork) }
 
 func run(t *testing.T, s *Stack, tests []test) {
 	for _, one := range tests {

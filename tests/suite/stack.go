@@ -15,7 +15,7 @@ type Stack struct {
 	// APIURL is where clients reach the API, without a slash at its end.
 	APIURL string
 	// Net are the nodes: the product's, the payer, which its sandbox pays from
-	// too, and, for RunOverAHop, the shop.
+	// too, and, for RunOwnNetwork, the shop.
 	Net      *regtest.Net
 	Store    *store.Store
 	Temporal client.Client
