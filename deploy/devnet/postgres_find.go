@@ -61,13 +61,18 @@ func findPostgres(ctx context.Context, dataDir string) (postgresInstall, error) 
 }
 
 // PostgresProgram finds a program, such as pg_dump, of the installation that
-// StartPostgres runs.
+// StartPostgres runs. What is on PATH may be links to its programs, and not to
+// all of them.
 func PostgresProgram(ctx context.Context, name string) (path string, err error) {
 	install, err := findPostgres(ctx, "")
 	if err != nil {
 		return "", err
 	}
-	path = filepath.Join(install.bin, name)
+	server, err := filepath.EvalSymlinks(filepath.Join(install.bin, "postgres"))
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w", name, err)
+	}
+	path = filepath.Join(filepath.Dir(server), name)
 	if _, err := os.Stat(path); err != nil {
 		return "", fmt.Errorf("find %s: %w", name, err)
 	}
