@@ -84,6 +84,8 @@ func (d *drill) healsByItself(late, later, dropped *lntpay.Charge, held *lntpay.
 			return err == nil && now.Status == lntpay.ChargePaid && now.AmountPaidMsat == charge.AmountMsat
 		})
 	}
+	// By itself it would be looked at when its row says so, and a sweep later.
+	d.ops(0, "nudge", held.ID)
 	d.eventually("the withdrawal that was under way is posted, by what the node says", func(ctx context.Context) bool {
 		now, err := d.client.Withdrawals.Get(ctx, held.ID)
 
