@@ -169,7 +169,7 @@ func (d *drill) ops(exit int, args ...string) string {
 	cmd := ops.Command(func(ctx context.Context, _ string, fn func(context.Context, ops.Backend) error) error {
 		starter := &workflows.Starter{Client: d.stack.Temporal, Environment: payments.Sandbox}
 
-		return fn(ctx, ops.Backend{Store: d.stack.Store, Nudger: starter, Reconciler: starter, Deliverer: starter})
+		return fn(ctx, ops.Backend{Store: d.stack.Store, Nudger: starter, Reconciler: starter, Deliverer: starter, Finder: starter})
 	})
 	var output bytes.Buffer
 	cmd.SetArgs(args)

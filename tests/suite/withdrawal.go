@@ -174,13 +174,18 @@ func testWithdrawalWithoutRoute(t *testing.T, s *Stack) {
 		c.RequireBalance(t, 2*much, 0)
 		c.requireEnded(t, "withdrawal/"+id)
 	}
-	require.Equal(t, []string{"withdrawal.failed", "withdrawal.failed"}, c.Events(t))
+	require.Equal(t, []string{"payouts.frozen", "payouts.thawed", "withdrawal.failed", "withdrawal.failed"}, c.Events(t))
 	c.Agrees(t)
 }
 
-// Credit makes a balance out of nothing.
+// Credit makes a balance out of nothing. Reconciliation finds that, and freezes
+// the workspace's payouts, once: an operator thaws them.
 func (c *Client) Credit(t *testing.T, amount payments.Msat) {
 	t.Helper()
+	defer func() {
+		c.Reconcile(t)
+		c.Ops(t, "thaw", "--workspace", c.WorkspaceID)
+	}()
 	require.NoError(t, c.Store.InTx(t.Context(), func(tx pgx.Tx, _ *db.Queries) error {
 		_, err := ledger.Post(t.Context(), tx, []ledger.Entry{{
 			WorkspaceID: c.WorkspaceID, Kind: ledger.KindChargeSettled, Ref: "given to " + c.WorkspaceID,
