@@ -50,7 +50,7 @@ func checkCommand(s *settings) *cobra.Command {
 func checkStart(ctx context.Context, cfg *config.Config, p parts, log *slog.Logger) error {
 	report := check.Static(cfg, check.Parts{API: p.api, Worker: p.worker})
 	if !report.OK {
-		return &check.Refusal{Report: report}
+		return &check.RefusalError{Report: report}
 	}
 	for _, line := range report.Lines {
 		if line.Level == check.Warning {

@@ -50,8 +50,8 @@ func TestCheckAndStart(t *testing.T) {
 	require.ErrorContains(t, err, fault)
 	require.ErrorContains(t, err, "sandbox.preimage_key_file is required")
 
-	t.Setenv("LNTPAY_SANDBOX_NODE_ADRESS", "x")
+	t.Setenv("LNTPAY_SANDBOX_NODE_ADDR", "x")
 	out, err = run("check")
 	require.Error(t, err)
-	require.Contains(t, out, "error    settings: unknown setting: LNTPAY_SANDBOX_NODE_ADRESS\n1 errors")
+	require.Contains(t, out, "error    settings: unknown setting: LNTPAY_SANDBOX_NODE_ADDR\n1 errors")
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -69,7 +68,7 @@ func startAPIProcess(t *testing.T, drainMS int) *apiProcess {
 }
 
 func (p *apiProcess) get(url string) (status int, body string, err error) {
-	response, err := http.Get(url) //nolint:noctx // The test's process ends it.
+	response, err := http.Get(url)
 	if err != nil {
 		return 0, "", err
 	}
@@ -102,6 +101,6 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
 	var exit *exec.ExitError
-	require.True(t, errors.As(<-p.exited, &exit))
+	require.ErrorAs(t, <-p.exited, &exit)
 	require.Equal(t, syscall.SIGTERM, exit.Sys().(syscall.WaitStatus).Signal())
 }

@@ -45,13 +45,15 @@ func newCounts() *counts {
 	}
 
 	return &counts{
-		charges:        desc("charges_open", "Charges that are not closed, by status.", "status"),
-		chargesOlder:   desc("charges_pending_older", "Pending charges that are older than so much; those of 1h are among those of 10m.", "than"),
+		charges: desc("charges_open", "Charges that are not closed, by status.", "status"),
+		chargesOlder: desc("charges_pending_older",
+			"Pending charges that are older than so much; those of 1h are among those of 10m.", "than"),
 		chargesOldest:  desc("charges_pending_oldest_seconds", "Age of the oldest pending charge."),
 		chargesOverdue: desc("charges_overdue", "Charges that expired more than two minutes ago and are not closed."),
 		withdrawals:    desc("withdrawals_open", "Withdrawals that are not over, by status.", "status"),
 		withdrawalsOlder: desc("withdrawals_open_older",
-			"Withdrawals that are not over and whose first send, or making, is longer ago than so much, by status; those of 1h are among those of 10m.",
+			"Withdrawals that are not over and whose first send, or making, is longer ago than so much, by status; "+
+				"those of 1h are among those of 10m.",
 			"status", "than"),
 		withdrawalsOldest: desc("withdrawals_oldest_seconds",
 			"Age of the oldest withdrawal that is not over, by status: since its first send, or since it was made.", "status"),

@@ -337,11 +337,11 @@ func prefix(hash lightning.Hash) uint64 { return binary.BigEndian.Uint64(hash[:8
 
 func (p *prefixes) add(hash lightning.Hash) { *p = append(*p, prefix(hash)) }
 
-func (p prefixes) sort() { slices.Sort(p) }
+func (p *prefixes) sort() { slices.Sort(*p) }
 
 // has is right about a sorted set, but for one stranger in 2^64.
-func (p prefixes) has(hash lightning.Hash) bool {
-	_, ok := slices.BinarySearch(p, prefix(hash))
+func (p *prefixes) has(hash lightning.Hash) bool {
+	_, ok := slices.BinarySearch(*p, prefix(hash))
 
 	return ok
 }

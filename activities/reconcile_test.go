@@ -242,7 +242,7 @@ func TestReconciliationFindsWhatIsPlanted(t *testing.T) {
 	require.Empty(t, b.open(t), "the books are sound: what is found is wrong")
 	require.True(t, report.Full, "the first reads everything")
 	require.Zero(t, report.Healed)
-	require.EqualValues(t, fixtureCharges+5, report.Invoices)
+	require.Equal(t, fixtureCharges+5, report.Invoices)
 
 	b.exec(t, "ALTER TABLE transfer DISABLE TRIGGER transfer_immutable")
 	var want []string

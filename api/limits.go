@@ -91,8 +91,8 @@ func (l *limits) of(ctx context.Context, workspaceID string) config.Limits {
 
 // maxAmount is the largest amount of one withdrawal of a workspace; the hold
 // judges, this is for a quote.
-func (c *call) maxAmount() payments.Msat {
-	overrides := c.env.limits.overrides(c.Request.Context(), c.key.workspaceID)
+func (c *call) maxAmount(ctx context.Context) payments.Msat {
+	overrides := c.env.limits.overrides(ctx, c.key.workspaceID)
 	if own, ok := overrides[store.LimitMaxAmountMsat]; ok {
 		return payments.Msat(own)
 	}

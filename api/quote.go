@@ -78,7 +78,7 @@ func (s *Server) quote(ctx context.Context, c *call, paid payment, own bool) (qu
 		return quoteObject{}, refuseInvoice(err)
 	}
 	payouts := c.env.Payouts
-	payouts.MaxAmountMsat = c.maxAmount()
+	payouts.MaxAmountMsat = c.maxAmount(ctx)
 	object := quoteObject{
 		Object: "quote", Environment: c.env.name, AmountMsat: paid.amount, AvailableMsat: available,
 	}

@@ -198,7 +198,7 @@ func TestAllTellsEverythingAtOnce(t *testing.T) {
 	var read check.Report
 	require.NoError(t, json.Unmarshal(out.Bytes(), &read))
 	require.Equal(t, report, read)
-	require.ErrorContains(t, &check.Refusal{Report: report}, "error    settings: a: wrong")
+	require.ErrorContains(t, &check.RefusalError{Report: report}, "error    settings: a: wrong")
 }
 
 func TestPostgres(t *testing.T) {

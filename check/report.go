@@ -71,12 +71,12 @@ func (r Report) Print(w io.Writer) {
 // PrintJSON writes the report as one object.
 func (r Report) PrintJSON(w io.Writer) error { return json.NewEncoder(w).Encode(r) }
 
-// Refusal is the error of a start that the report forbids: its errors and
+// RefusalError is the error of a start that the report forbids: its errors and
 // warnings, one line each.
-type Refusal struct{ Report Report }
+type RefusalError struct{ Report Report }
 
 // Error lists them.
-func (r *Refusal) Error() string {
+func (r *RefusalError) Error() string {
 	var b strings.Builder
 	b.WriteString("not started, see `lntpay check`:")
 	for _, line := range r.Report.Lines {

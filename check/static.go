@@ -140,7 +140,8 @@ func (f *findings) macaroon(setting, file string, needed []string) {
 	case len(allowance.Missing) > 0:
 		f.add(Error, setting, "%s lacks %s: bake it anew by `lntpay macaroons`", file, some(allowance.Missing))
 	case len(allowance.Beyond) > 0:
-		f.add(Warning, setting, "%s may do more than is needed (%s): `lntpay macaroons` bakes one that may not", file, some(allowance.Beyond))
+		f.add(Warning, setting, "%s may do more than is needed (%s): `lntpay macaroons` bakes one that may not",
+			file, some(allowance.Beyond))
 	default:
 		f.add(OK, setting, "%s allows what is needed and nothing else", file)
 	}

@@ -285,7 +285,10 @@ type Node struct {
 
 // Defaults are the values of what is not set.
 func Defaults() Config {
-	env := Environment{MaxConns: 20, Temporal: Temporal{RetentionHours: 72}, Payouts: DefaultPayouts(), Reconcile: DefaultReconcile(), Limits: DefaultLimits()}
+	env := Environment{
+		MaxConns: 20, Temporal: Temporal{RetentionHours: 72},
+		Payouts: DefaultPayouts(), Reconcile: DefaultReconcile(), Limits: DefaultLimits(),
+	}
 
 	return Config{
 		Log:       Log{Level: "info", Requests: RequestsWrites},

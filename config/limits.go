@@ -10,8 +10,8 @@ import (
 // more is a mistake.
 const maxLimit = 1_000_000_000
 
-// named are the limits by the names of their settings within the environment.
-func (l *Limits) named() map[string]*int {
+// namedLimits are limits by the names of their settings within the environment.
+func namedLimits(l *Limits) map[string]*int {
 	return map[string]*int{
 		"key_per_second": &l.KeyPerSecond, "key_burst": &l.KeyBurst,
 		"workspace_per_second": &l.WorkspacePerSecond, "workspace_burst": &l.WorkspaceBurst,
@@ -24,7 +24,7 @@ func (l *Limits) named() map[string]*int {
 // settings within the environment (store.LimitNames); those of payouts are not
 // looked at.
 func (l Limits) With(overrides map[string]int64) Limits {
-	for name, limit := range l.named() {
+	for name, limit := range namedLimits(&l) {
 		if value, ok := overrides["limits."+name]; ok {
 			*limit = int(value)
 		}
@@ -42,7 +42,7 @@ func (e Environment) LimitDefaults() map[string]int64 {
 		"payouts.workspace_open":       int64(e.Payouts.WorkspaceOpen),
 		"payouts.workspace_open_msat":  int64(e.Payouts.WorkspaceOpenMsat),
 	}
-	for name, limit := range e.Limits.named() {
+	for name, limit := range namedLimits(&e.Limits) {
 		defaults["limits."+name] = int64(*limit)
 	}
 
@@ -52,7 +52,7 @@ func (e Environment) LimitDefaults() map[string]int64 {
 // check refuses limits below zero, which would be none.
 func (l Limits) check(path string) []error {
 	var errs []error
-	for name, limit := range l.named() {
+	for name, limit := range namedLimits(&l) {
 		if *limit < 0 || *limit > maxLimit {
 			errs = append(errs, fmt.Errorf("%s.%s: %d is not within 0 and %d", path, name, *limit, maxLimit))
 		}

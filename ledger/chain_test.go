@@ -62,20 +62,27 @@ func freeze(t *testing.T, s *store.Store, reason string) {
 	require.NoError(t, err)
 }
 
+// sealed is what sealedBooks made: two workspaces' ids and the two sealings.
+type sealed struct {
+	store       *store.Store
+	one, two    string
+	first, last ledger.Sealed
+}
+
 // sealedBooks are two workspaces and an audit trail in two heads: seven
 // transfers of one, three of two, two rows of the trail. What comes after the
 // heads is one transfer of one.
-func sealedBooks(t *testing.T) (s *store.Store, one, two string, first, last ledger.Sealed) {
+func sealedBooks(t *testing.T) sealed {
 	t.Helper()
-	s = storetest.New(t)
-	one, two = storetest.Workspace(t, s), storetest.Workspace(t, s)
+	s := storetest.New(t)
+	one, two := storetest.Workspace(t, s), storetest.Workspace(t, s)
 	book := func(entries ...ledger.Entry) {
 		_, err := post(t.Context(), s, entries...)
 		require.NoError(t, err)
 	}
 	book(credit(one, "ch_1", 1000), credit(one, "ch_2", 1000), credit(one, "ch_3", 1000), credit(two, "ch_4", 5000))
 	freeze(t, s, "first")
-	first = seal(t, s)
+	first := seal(t, s)
 	require.Equal(t, []int{2, 4, 1}, []int{first.Blocks, first.Transfers, first.Actions})
 	book(credit(one, "ch_5", 10), credit(one, "ch_6", 20), credit(two, "ch_7", 30), credit(two, "ch_8", 40),
 		ledger.Entry{
@@ -87,17 +94,18 @@ func sealedBooks(t *testing.T) (s *store.Store, one, two string, first, last led
 			Debit: ledger.Locked, Credit: ledger.Available, AmountMsat: 300,
 		})
 	freeze(t, s, "second")
-	last = seal(t, s)
+	last := seal(t, s)
 	require.Equal(t, []int{2, 6, 1}, []int{last.Blocks, last.Transfers, last.Actions})
 	require.EqualValues(t, 2, last.Head)
 	book(credit(one, "ch_9", 7))
 
-	return s, one, two, first, last
+	return sealed{s, one, two, first, last}
 }
 
 func TestSealedBooksVerify(t *testing.T) {
 	t.Parallel()
-	s, one, two, first, last := sealedBooks(t)
+	b := sealedBooks(t)
+	s, one, two, first, last := b.store, b.one, b.two, b.first, b.last
 	report := check(t, s, ledger.ChainCheck{Head: first.Hash})
 	require.Empty(t, report.Breaks)
 	require.Equal(t, last.Hash, report.Hash)
@@ -170,7 +178,8 @@ func TestBrokenChainsAreFound(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, one, _, _, _ := sealedBooks(t)
+			b := sealedBooks(t)
+			s, one := b.store, b.one
 			statements := []string{}
 			for _, statement := range fault.statements {
 				statements = append(statements, strings.ReplaceAll(statement, "{one}", one))
@@ -190,7 +199,8 @@ func TestBrokenChainsAreFound(t *testing.T) {
 // not the head that was kept elsewhere.
 func TestRewrittenPastLacksTheHead(t *testing.T) {
 	t.Parallel()
-	s, one, _, first, last := sealedBooks(t)
+	b := sealedBooks(t)
+	s, one, first, last := b.store, b.one, b.first, b.last
 	forge(t, s, "DELETE FROM ledger_block", "DELETE FROM ledger_head", "DELETE FROM operator_action_seal",
 		fmt.Sprintf("UPDATE transfer SET ref = 'ch_other' WHERE workspace_id = '%s' AND sequence = 2", one))
 	seal(t, s)
@@ -219,7 +229,7 @@ func TestSealStopsAtAGap(t *testing.T) {
 
 func TestChainIsImmutable(t *testing.T) {
 	t.Parallel()
-	s, _, _, _, _ := sealedBooks(t)
+	s := sealedBooks(t).store
 	for table, column := range map[string]string{"ledger_block": "head", "ledger_head": "blocks", "operator_action_seal": "head"} {
 		for _, statement := range []string{"UPDATE " + table + " SET " + column + " = 1", "DELETE FROM " + table, "TRUNCATE " + table} {
 			_, err := s.Pool.Exec(t.Context(), statement)

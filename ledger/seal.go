@@ -101,11 +101,8 @@ func nextBlocks(ctx context.Context, q *ledgerdb.Queries, head ledgerdb.LedgerHe
 		return blocks, sealed, fmt.Errorf("read transfers to seal: %w", err)
 	}
 	byWorkspace := map[string][]ledgerdb.Transfer{}
-	for start, end := 0, 0; start < len(transfers); start = end {
-		id := transfers[start].WorkspaceID
-		for end = start; end < len(transfers) && transfers[end].WorkspaceID == id; end++ {
-		}
-		byWorkspace[id] = transfers[start:end]
+	for _, transfer := range transfers {
+		byWorkspace[transfer.WorkspaceID] = append(byWorkspace[transfer.WorkspaceID], transfer)
 	}
 	for i, one := range due {
 		found := byWorkspace[one.WorkspaceID]
@@ -212,10 +209,7 @@ func writeHead(ctx context.Context, q *ledgerdb.Queries, head ledgerdb.LedgerHea
 	if err := q.AddActionSeals(ctx, seals); err != nil {
 		return nil, fmt.Errorf("seal %d rows of the audit trail: %w", head.Actions, err)
 	}
-	if err := q.AddHead(ctx, ledgerdb.AddHeadParams{
-		Number: head.Number, Blocks: head.Blocks, Actions: head.Actions,
-		Previous: head.Previous, Hash: head.Hash, SealedAt: head.SealedAt,
-	}); err != nil {
+	if err := q.AddHead(ctx, ledgerdb.AddHeadParams(head)); err != nil {
 		return nil, fmt.Errorf("write head %d: %w", head.Number, err)
 	}
 

@@ -194,10 +194,10 @@ func (c *chainCheck) workspaces(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read transfers: %w", err)
 		}
-		id, any := "", false
+		id, found := "", false
 		least := func(candidate string) {
-			if !any || candidate < id {
-				id, any = candidate, true
+			if !found || candidate < id {
+				id, found = candidate, true
 			}
 		}
 		if balance != nil {
@@ -209,7 +209,7 @@ func (c *chainCheck) workspaces(ctx context.Context) error {
 		if transfer != nil {
 			least(transfer.WorkspaceID)
 		}
-		if !any {
+		if !found {
 			return nil
 		}
 		c.report.Workspaces++

@@ -30,22 +30,26 @@ func (c *chainCheck) openHeads(ctx context.Context) *headsCheck {
 
 			return c.q.HeadsPage(ctx, in)
 		}},
-		blocks: pages[ledgerdb.BlocksByHeadPageRow]{fetch: func(after *ledgerdb.BlocksByHeadPageRow) ([]ledgerdb.BlocksByHeadPageRow, error) {
-			in := ledgerdb.BlocksByHeadPageParams{AfterHead: math.MinInt64, MaxRows: chainPage}
-			if after != nil {
-				in.AfterHead, in.AfterWorkspace, in.AfterNumber = after.Head, after.WorkspaceID, after.Number
-			}
+		blocks: pages[ledgerdb.BlocksByHeadPageRow]{
+			fetch: func(after *ledgerdb.BlocksByHeadPageRow) ([]ledgerdb.BlocksByHeadPageRow, error) {
+				in := ledgerdb.BlocksByHeadPageParams{AfterHead: math.MinInt64, MaxRows: chainPage}
+				if after != nil {
+					in.AfterHead, in.AfterWorkspace, in.AfterNumber = after.Head, after.WorkspaceID, after.Number
+				}
 
-			return c.q.BlocksByHeadPage(ctx, in)
-		}},
-		actions: pages[ledgerdb.SealedActionsPageRow]{fetch: func(after *ledgerdb.SealedActionsPageRow) ([]ledgerdb.SealedActionsPageRow, error) {
-			in := ledgerdb.SealedActionsPageParams{AfterHead: math.MinInt64, MaxRows: chainPage}
-			if after != nil {
-				in.AfterHead, in.AfterAction = after.Head, after.ActionID
-			}
+				return c.q.BlocksByHeadPage(ctx, in)
+			},
+		},
+		actions: pages[ledgerdb.SealedActionsPageRow]{
+			fetch: func(after *ledgerdb.SealedActionsPageRow) ([]ledgerdb.SealedActionsPageRow, error) {
+				in := ledgerdb.SealedActionsPageParams{AfterHead: math.MinInt64, MaxRows: chainPage}
+				if after != nil {
+					in.AfterHead, in.AfterAction = after.Head, after.ActionID
+				}
 
-			return c.q.SealedActionsPage(ctx, in)
-		}},
+				return c.q.SealedActionsPage(ctx, in)
+			},
+		},
 	}
 }
 

@@ -86,10 +86,13 @@ const (
 
 // Command is `lntpay ops`.
 func Command(connect Connect) *cobra.Command {
-	cmd := &cobra.Command{Use: "ops", Short: "Look at stuck payments, freeze payouts, resolve what is under review, reconcile, verify, export"}
+	cmd := &cobra.Command{
+		Use: "ops", Short: "Look at stuck payments, freeze payouts, resolve what is under review, reconcile, verify, export",
+	}
 	cmd.AddCommand(
 		freezeCommand(connect), thawCommand(connect), resolveCommand(connect), nudgeCommand(connect),
-		stuckCommand(connect), showCommand(connect), limitsCommand(connect), straysCommand(connect), strayCommand(connect), auditCommand(connect),
+		stuckCommand(connect), showCommand(connect), limitsCommand(connect),
+		straysCommand(connect), strayCommand(connect), auditCommand(connect),
 		reconcileCommand(connect), findingsCommand(connect),
 		suspenseCommand(connect), verifyCommand(connect), exportCommand(connect),
 	)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -194,13 +195,13 @@ func exportHeads(ctx context.Context, tx pgx.Tx, f exportFilter, add func(...any
 
 // setFor finds a dataset by its name.
 func setFor(name string) (dataset, error) {
-	names := ""
+	var names []string
 	for _, one := range datasets() {
 		if one.name == name {
 			return one, nil
 		}
-		names += " " + one.name
+		names = append(names, one.name)
 	}
 
-	return dataset{}, fmt.Errorf("%q cannot be exported; what can is:%s", name, names)
+	return dataset{}, fmt.Errorf("%q cannot be exported; what can is: %s", name, strings.Join(names, " "))
 }

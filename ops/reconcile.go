@@ -123,7 +123,8 @@ func (b Backend) nodeOf(ctx context.Context, name string) (string, error) {
 func findingsCommand(connect Connect) *cobra.Command {
 	f := &reconcileFlags{common: common{connect: connect}}
 	cmd := &cobra.Command{
-		Use: "findings", Short: "List what reconciliation found and what to do, without a new one; exit code 1 if there is any", Args: cobra.NoArgs,
+		Use: "findings", Short: "List what reconciliation found and what to do, without a new one; exit code 1 if there is any",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.run(cmd, func(ctx context.Context, b Backend) error {
 				node, err := b.nodeOf(ctx, f.node)

@@ -61,7 +61,7 @@ type BookReport struct {
 
 // LiabilitiesMsat is what the operator owes the workspaces; suspense is a line of
 // its own.
-func (r BookReport) LiabilitiesMsat() payments.Msat {
+func (r *BookReport) LiabilitiesMsat() payments.Msat {
 	return r.Totals.AvailableMsat + r.Totals.LockedMsat + r.UncreditedMsat
 }
 
@@ -155,7 +155,7 @@ func (s *Store) RecordFindings(ctx context.Context, node string, checks []ledger
 			params.Details = append(params.Details, f.Detail)
 		}
 	}
-	err = s.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+	err = s.InTx(ctx, func(_ pgx.Tx, q *db.Queries) error {
 		rows, err := q.RecordFindings(ctx, params)
 		if err != nil {
 			return fmt.Errorf("record findings: %w", err)

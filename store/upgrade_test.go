@@ -101,7 +101,7 @@ func takesUp(t *testing.T, dsn, role string) {
 	for _, have := range balances {
 		sums, err := ledgerdb.New(s.Pool).SumTransfers(t.Context(), have.ID)
 		require.NoError(t, err)
-		require.Equal(t, have, balance{have.ID, sums.AvailableMsat, sums.LockedMsat, sums.LastSequence})
+		require.Equal(t, balance{have.ID, sums.AvailableMsat, sums.LockedMsat, sums.LastSequence}, have)
 		_, err = s.ReadPendingMsat(t.Context(), have.ID)
 		require.NoError(t, err)
 	}

@@ -103,7 +103,7 @@ func complain(log *slog.Logger) otel.ErrorHandlerFunc {
 	return func(err error) {
 		now := time.Now().Unix()
 		if before := last.Load(); now-before >= int64(complainEvery/time.Second) && last.CompareAndSwap(before, now) {
-			log.Warn("traces are not taken", "error", err) //nolint:noctx // No request is behind it.
+			log.Warn("traces are not taken", "error", err)
 		}
 	}
 }

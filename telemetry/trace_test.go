@@ -47,6 +47,7 @@ func TestTraces(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, interceptors)
 		ctx, span := telemetry.Tracer().Start(t.Context(), "request")
+		defer span.End()
 		require.False(t, span.IsRecording())
 		require.Equal(t, ctx, telemetry.Postgres{}.TraceQueryStart(ctx, nil, pgx.TraceQueryStartData{SQL: "SELECT 1"}))
 		require.NoError(t, stop(t.Context()))

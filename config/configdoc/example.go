@@ -20,7 +20,7 @@ const exampleHead = `# Every setting, with its default. A line "#name: value" is
 // given are the values that an installation has to choose, below the
 // environment's name. A setting without a default that is not here stands in
 // the file as a comment.
-var given = map[string]string{
+var given = map[string]string{ //nolint:gosec // PASSWORD stands for one.
 	"database_url":             "postgres://lntpay:PASSWORD@127.0.0.1:5432/lntpay_%s",
 	"migrate_database_url":     "postgres://lntpay_owner:PASSWORD@127.0.0.1:5432/lntpay_%s",
 	"secrets_key_file":         "/etc/lntpay/%s/secrets.key",
@@ -119,7 +119,7 @@ func scalar(value reflect.Value) string {
 		if value.Len() == 0 {
 			return "[]"
 		}
-		list, _ := json.Marshal(value.Interface()) // YAML reads JSON.
+		list, _ := json.Marshal(value.Interface()) //nolint:errchkjson // Texts always become JSON, which YAML reads.
 
 		return string(list)
 	default:

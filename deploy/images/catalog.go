@@ -82,7 +82,8 @@ const postgresLocal = "lntpay/postgres:local"
 
 const (
 	// There is no /etc/passwd to look the user up in, and it wants to know.
-	temporalDockerfile = "FROM scratch\nCOPY temporal-server /\nENV USER=temporal HOME=/tmp\nUSER 1000:1000\nCMD [\"/temporal-server\", \"start\"]\n"
+	temporalDockerfile = "FROM scratch\nCOPY temporal-server /\nENV USER=temporal HOME=/tmp\nUSER 1000:1000\n" +
+		"CMD [\"/temporal-server\", \"start\"]\n"
 
 	temporalUIDockerfile = "FROM scratch\nCOPY temporal-ui /\nCOPY docker.yaml /config/\nUSER 1000:1000\nEXPOSE 8080\n" +
 		"ENTRYPOINT [\"/temporal-ui\", \"--root\", \"/\", \"--env\", \"docker\", \"start\"]\n"

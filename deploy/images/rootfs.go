@@ -30,9 +30,10 @@ var wanted = []string{"postgresql", "busybox-static", "tzdata"}
 // what Debian configures servers with, nor the compiler for queries, which is
 // larger than all the rest and which Postgres does without.
 var (
-	neededPackages  = regexp.MustCompile(`^(lib.*|zlib1g|postgresql-[0-9]+|postgresql-client-[0-9]+|busybox-static|tzdata)$`)
-	useless         = regexp.MustCompile(`perl|^lib(llvm|z3|db5|gdbm|semanage|sepol|pam-modules|c-l10n|audit-common)`)
-	neededPaths     = regexp.MustCompile(`^(usr/)?(lib|lib32|lib64|libx32)(/|$)|^usr/share/(postgresql|zoneinfo)(/|$)|^(usr/)?bin/busybox$`)
+	neededPackages = regexp.MustCompile(`^(lib.*|zlib1g|postgresql-[0-9]+|postgresql-client-[0-9]+|busybox-static|tzdata)$`)
+	useless        = regexp.MustCompile(`perl|^lib(llvm|z3|db5|gdbm|semanage|sepol|pam-modules|c-l10n|audit-common)`)
+	neededPaths    = regexp.MustCompile(`^(usr/)?(lib|lib32|lib64|libx32)(/|$)|` +
+		`^usr/share/(postgresql|zoneinfo)(/|$)|^(usr/)?bin/busybox$`)
 	uselessPaths    = regexp.MustCompile(`^usr/lib/postgresql/[0-9]+/lib/(bitcode/|llvmjit|pgxs/)|^usr/lib/(systemd|tmpfiles\.d)/`)
 	serverPackage   = regexp.MustCompile(`^postgresql-([0-9]+)$`)
 	busyboxCommands = strings.Fields(`awk base64 basename cat chmod cp cut date df dirname du env expr false find grep gunzip gzip head

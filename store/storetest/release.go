@@ -266,8 +266,8 @@ func (r Release) Load(ctx context.Context, conn *pgx.Conn) error {
 // advanceIdentities lets numbered tables go on after the rows that were loaded.
 func advanceIdentities(ctx context.Context, conn *pgx.Conn) error {
 	rows, err := conn.Query(ctx, `
-		SELECT format('SELECT setval(pg_get_serial_sequence(%L, %L), coalesce(max(%I), 0) + 1, false) FROM %I',
-			c.relname, a.attname, a.attname, c.relname)
+		SELECT format('SELECT setval(pg_get_serial_sequence(%1$L, %2$L), coalesce(max(%2$I), 0) + 1, false) FROM %1$I',
+			c.relname, a.attname)
 		FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 		WHERE c.relnamespace = 'public'::regnamespace AND a.attidentity <> '' AND c.relname <> 'goose_db_version'`)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -88,15 +89,11 @@ func pay(ctx context.Context, conn *grpc.ClientConn, bolt11 string) error {
 	}
 	payment, err := stream.Recv()
 	if err == nil && payment.Status != lnrpc.Payment_SUCCEEDED {
-		err = errFailed(payment.FailureReason.String())
+		err = fmt.Errorf("the payment failed: %s", payment.FailureReason)
 	}
 
 	return err
 }
-
-type errFailed string
-
-func (e errFailed) Error() string { return "the payment failed: " + string(e) }
 
 func (s *shop) withdraw(t *testing.T, sats int64) {
 	t.Helper()

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -16,10 +18,23 @@ import (
 
 // Services that a test takes away singly.
 const (
-	API1, API2, Worker1, Worker2                      = "api-1", "api-2", "worker-1", "worker-2"
-	Postgres, Temporal, Proxy                         = "postgres", "temporal", "proxy"
-	LndMerchant, LndPayer, Btcd                       = "lnd-merchant", "lnd-payer", "btcd"
-	networkInner, networkLightning, networkWorkersOwn = "inner", "lightning", "outside"
+	API1        = "api-1"
+	API2        = "api-2"
+	Worker1     = "worker-1"
+	Worker2     = "worker-2"
+	Postgres    = "postgres"
+	Temporal    = "temporal"
+	Proxy       = "proxy"
+	LndMerchant = "lnd-merchant"
+	LndPayer    = "lnd-payer"
+	Btcd        = "btcd"
+)
+
+// Networks of docker-compose.yml.
+const (
+	networkInner      = "inner"
+	networkLightning  = "lightning"
+	networkWorkersOwn = "outside"
 )
 
 // labelService is Compose's own label with a container's service.
@@ -102,7 +117,12 @@ func (p *Project) AppDatabaseURL(ctx context.Context) (string, error) {
 func (p *Project) dsn(ctx context.Context, role, password string) (string, error) {
 	host, err := p.Address(ctx, Postgres, networkInner)
 
-	return fmt.Sprintf("postgres://%s:%s@%s:5432/lntpay?sslmode=disable", role, p.passwords[password], host), err
+	dsn := url.URL{
+		Scheme: "postgres", User: url.UserPassword(role, p.passwords[password]), Host: net.JoinHostPort(host, "5432"),
+		Path: "/lntpay", RawQuery: "sslmode=disable",
+	}
+
+	return dsn.String(), err
 }
 
 // TemporalNamespace is LNTPay's.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -146,8 +147,9 @@ func (p *Project) open(ctx context.Context, options Options) error {
 	if p.Name, err = projectName(); err != nil {
 		return err
 	}
-	p.compose = append(command, "--file", filepath.Join(p.root, "docker-compose.yml"), "--project-directory", p.root,
-		"--project-name", p.Name, "--env-file", env)
+	p.compose = slices.Concat(command, []string{
+		"--file", filepath.Join(p.root, "docker-compose.yml"), "--project-directory", p.root, "--project-name", p.Name, "--env-file", env,
+	})
 	began := time.Now()
 	upCtx, cancel := context.WithTimeout(ctx, upTimeout)
 	defer cancel()

@@ -14,7 +14,7 @@ import (
 func TestEveryFindingHasItsSection(t *testing.T) {
 	t.Parallel()
 	var sections []string
-	for _, line := range strings.Split(read(t, "docs/runbooks/invariant_broken.md"), "\n") {
+	for line := range strings.SplitSeq(read(t, "docs/runbooks/invariant_broken.md"), "\n") {
 		if kind, ok := strings.CutPrefix(line, "### "); ok {
 			sections = append(sections, kind)
 		}

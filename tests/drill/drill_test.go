@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -177,7 +178,7 @@ func (d *drill) ops(exit int, args ...string) string {
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	err := cmd.ExecuteContext(d.Context())
 	code := 0
-	if exitErr, ok := err.(*ops.ExitError); ok { //nolint:errorlint // It is returned as it is.
+	if exitErr, ok := errors.AsType[*ops.ExitError](err); ok {
 		code = exitErr.ExitCode()
 	} else {
 		require.NoError(d, err, output.String())

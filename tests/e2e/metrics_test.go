@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"os"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -65,7 +64,7 @@ func (c *client) told(t *testing.T, registry *prometheus.Registry, documented ma
 		for _, metric := range family.GetMetric() {
 			for _, label := range metric.GetLabel() {
 				for _, prefix := range []string{"ws_", "ch_", "wd_", "dlv_", "we_", "http://"} {
-					require.False(t, strings.Contains(label.GetValue(), prefix), "%s: %s", family.GetName(), label)
+					require.NotContains(t, label.GetValue(), prefix, "%s: %s", family.GetName(), label)
 				}
 			}
 		}

@@ -179,7 +179,7 @@ func (w *Workspace) checkDelays(t *testing.T, what string, transfers map[string]
 		what, count, worstAfter.Round(time.Millisecond), held, worst.Round(time.Millisecond))
 }
 
-// CheckDeliveries: every event of a paid charge arrived, signed.
+// CheckDeliveries checks that every event of a paid charge arrived, signed.
 func (w *Workspace) CheckDeliveries(t *testing.T, s Target) {
 	events := Events(t, s)
 	var missing []string

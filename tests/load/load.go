@@ -13,11 +13,12 @@ import (
 )
 
 const (
-	// Clients, Payers and ClientPause set a moderate rate: some twenty charges a
-	// second.
+	// Clients make charges, each one after the other, with ClientPause between
+	// them: a moderate rate, some twenty a second.
 	Clients     = 4
-	Payers      = 4
 	ClientPause = 200 * time.Millisecond
+	// Payers pay what the clients made, one charge at a time each.
+	Payers = 4
 	// PayWithin bounds what one charge may take: an outage of the whole stack,
 	// and some seconds more that the payer's channels need. One that lnd left in
 	// flight without ever sending it must not keep its payer from the others.

@@ -116,15 +116,15 @@ func ofFiles(env config.Environment) (*lightning.KeyRing, [][]byte, error) {
 // which it could have got there. It does not say which: the error is printed.
 func Find(text []byte, secrets [][]byte) error {
 	for i, secret := range secrets {
+		// As fmt and encoding/json write bytes.
+		numbers := strings.Trim(fmt.Sprintf("%d", secret), "[]")
 		for _, form := range [][]byte{
 			secret, []byte(hex.EncodeToString(secret)), []byte(strings.ToUpper(hex.EncodeToString(secret))),
 			[]byte(base64.RawStdEncoding.EncodeToString(secret)), []byte(base64.RawURLEncoding.EncodeToString(secret)),
-			// As fmt and encoding/json write bytes.
-			[]byte(strings.Trim(fmt.Sprint(secret), "[]")), []byte(strings.ReplaceAll(strings.Trim(fmt.Sprint(secret), "[]"), " ", ",")),
+			[]byte(numbers), []byte(strings.ReplaceAll(numbers, " ", ",")),
 		} {
-			if at := bytes.Index(text, form); at >= 0 {
-				line := text[:at]
-				line = line[bytes.LastIndexByte(line, '\n')+1:]
+			if before, _, found := bytes.Cut(text, form); found {
+				line := before[bytes.LastIndexByte(before, '\n')+1:]
 
 				return fmt.Errorf("secret %d of %d is there, after: %s", i+1, len(secrets), line[max(0, len(line)-300):])
 			}

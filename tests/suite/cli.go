@@ -43,6 +43,7 @@ var program = sync.OnceValues(func() (binary string, err error) {
 	return binary, nil
 })
 
+// RemovePrograms deletes what the suite built to run: for the end of a TestMain.
 func RemovePrograms() {
 	if programFolder != "" {
 		_ = os.RemoveAll(programFolder)

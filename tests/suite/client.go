@@ -61,6 +61,7 @@ func (c *Client) Call(t *testing.T, method, path, body string, headers ...string
 	return response.StatusCode, answer, response.Header
 }
 
+// Charge makes a charge; extra is JSON after its amount, with a comma ahead.
 func (c *Client) Charge(t *testing.T, sats int, extra string) Object {
 	t.Helper()
 	status, charge, _ := c.Call(t, "POST", "/v1/charges", fmt.Sprintf(`{"amount_sats":%d%s}`, sats, extra))
@@ -69,6 +70,7 @@ func (c *Client) Charge(t *testing.T, sats int, extra string) Object {
 	return charge
 }
 
+// Await reads a charge once it is paid or closed, or 30 seconds have passed.
 func (c *Client) Await(t *testing.T, id string) Object {
 	t.Helper()
 	status, charge, _ := c.Call(t, "GET", "/v1/charges/"+id+"?wait=30", "")
@@ -77,12 +79,15 @@ func (c *Client) Await(t *testing.T, id string) Object {
 	return charge
 }
 
+// Pay pays a charge from the payer's node and waits until that is done: what the
+// invoice asks for, or another amount that is not 0.
 func (c *Client) Pay(t *testing.T, charge Object, amount payments.Msat) {
 	t.Helper()
 	_, err := c.Net.Pay(t.Context(), Text(charge, "bolt11"), amount)
 	require.NoError(t, err)
 }
 
+// Text is a field of an object, empty if that is no text.
 func Text(o Object, field string) string {
 	value, _ := o[field].(string)
 

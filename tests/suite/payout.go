@@ -50,6 +50,7 @@ type Held struct {
 	Hash     lightning.Hash
 }
 
+// Hold makes such an invoice, good for an hour.
 func (c *Client) Hold(t *testing.T, amount payments.Msat) Held {
 	t.Helper()
 	var h Held
@@ -117,6 +118,7 @@ func (c *Client) Refused(t *testing.T, bolt11, extra string, status int, code pa
 	require.EqualValues(t, code, problem["code"])
 }
 
+// Withdrawal reads a withdrawal as it is now.
 func (c *Client) Withdrawal(t *testing.T, id string) Object {
 	t.Helper()
 	status, withdrawal, _ := c.Call(t, "GET", "/v1/withdrawals/"+id, "")
@@ -168,6 +170,8 @@ func Moment(t *testing.T, o Object, field string) time.Time {
 	return at
 }
 
+// RequireBalance checks that the API says these msat, and that the workspace's
+// transfers add up to its balance.
 func (c *Client) RequireBalance(t *testing.T, available, locked int64) {
 	t.Helper()
 	_, balance, _ := c.Call(t, "GET", "/v1/balance", "")
@@ -329,6 +333,7 @@ func (c *Client) Records(t *testing.T, bolt11 string) (found []*lnrpc.Payment) {
 	return found
 }
 
+// HashOf reads the payment hash from an invoice of regtest.
 func HashOf(text string) (lightning.Hash, error) {
 	invoice, err := bolt11.Decode(text, "regtest")
 

@@ -28,8 +28,7 @@ func (c *Client) Reconcile(t *testing.T) (found ops.Findings) {
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetArgs([]string{"reconcile", "--full", "--wait", "--json"})
 	err := cmd.ExecuteContext(t.Context())
-	var exit *ops.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*ops.ExitError](err); ok {
 		require.Equal(t, ops.ExitFindings, exit.Code, "%s: %s", err, out.String())
 	} else {
 		require.NoError(t, err, out.String())

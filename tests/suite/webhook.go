@@ -38,6 +38,7 @@ func (s *Stack) Receive(t *testing.T, answers ...int) (url string, got chan Deli
 	return s.reach(t, server.URL), got
 }
 
+// Subscribe has all events delivered to url, signed with secret.
 func (c *Client) Subscribe(t *testing.T, url string) (secret string) {
 	t.Helper()
 	status, endpoint, _ := c.Call(t, "POST", "/v1/webhooks/endpoints", `{"url":"`+url+`","events":["*"]}`)
@@ -46,12 +47,14 @@ func (c *Client) Subscribe(t *testing.T, url string) (secret string) {
 	return Text(endpoint, "secret")
 }
 
+// Next is the next delivery; the test fails if none comes in 30 seconds.
 func Next(t *testing.T, got chan Delivery) Delivery {
 	t.Helper()
 
 	return NextWithin(t, got, 30*time.Second)
 }
 
+// NextWithin is Next with another patience.
 func NextWithin(t *testing.T, got chan Delivery, d time.Duration) Delivery {
 	t.Helper()
 	select {

@@ -315,16 +315,16 @@ func testTwoWorkspacesOneInvoice(t *testing.T, s *Stack) {
 	require.EqualValues(t, 400_000-4*10_000, left)
 }
 
-// holding is a withdrawal whose payment the recipient holds.
-type holding struct {
+// Holding is a withdrawal whose payment the recipient holds.
+type Holding struct {
 	Held
 	ID string
 }
 
 // WithdrawHeld makes one, and waits until its payment has arrived.
-func (c *Client) WithdrawHeld(t *testing.T, amount payments.Msat) holding {
+func (c *Client) WithdrawHeld(t *testing.T, amount payments.Msat) Holding {
 	t.Helper()
-	h := holding{Held: c.Hold(t, amount)}
+	h := Holding{Held: c.Hold(t, amount)}
 	h.ID = Text(c.Withdraw(t, h.Bolt11, ""), "id")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -333,6 +333,7 @@ func (c *Client) WithdrawHeld(t *testing.T, amount payments.Msat) holding {
 	return h
 }
 
+// Settle has the recipient take the payment that it holds.
 func (c *Client) Settle(t *testing.T, preimage lightning.Preimage) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -355,7 +356,7 @@ func testWithdrawalsThatAreHeld(t *testing.T, s *Stack) {
 		time.Sleep(min(10*time.Second, long-time.Since(began)))
 		c.RequireBalance(t, 90_000, 110_000)
 	}
-	for _, h := range []holding{settled, canceled} {
+	for _, h := range []Holding{settled, canceled} {
 		c.requireInFlight(t, h)
 	}
 
@@ -374,14 +375,14 @@ func testWithdrawalsThatAreHeld(t *testing.T, s *Stack) {
 	withdrawal = c.OverAs(t, canceled.ID, time.Minute, payments.FailureTimeout)
 	t.Logf("failed %s after the recipient canceled", Moment(t, withdrawal, "completed_at").Sub(cancels))
 	c.RequireBalance(t, 150_000, 0)
-	for _, h := range []holding{settled, canceled} {
+	for _, h := range []Holding{settled, canceled} {
 		t.Logf("%d state transitions", c.requireEnded(t, "withdrawal/"+h.ID))
 	}
 	c.Agrees(t)
 }
 
 // requireInFlight checks what a client can see of a payment that is held.
-func (c *Client) requireInFlight(t *testing.T, h holding) {
+func (c *Client) requireInFlight(t *testing.T, h Holding) {
 	t.Helper()
 	withdrawal := c.Withdrawal(t, h.ID)
 	require.Equal(t, "in_flight", withdrawal["status"])
