@@ -23,7 +23,12 @@ func Shared(t testing.TB) *Project {
 	skipWithoutDocker(t)
 	shared.once.Do(func() {
 		shared.project, shared.err = Open(context.Background(), Options{
-			Env: map[string]string{"LNTPAY_WEBHOOKS_ALLOW_PRIVATE": "true"},
+			Env: map[string]string{
+				"LNTPAY_WEBHOOKS_ALLOW_PRIVATE": "true",
+				// Tests ask for many at once.
+				"LNTPAY_SANDBOX_LIMITS_WITHDRAWALS_PER_SECOND": "0", "LNTPAY_SANDBOX_LIMITS_WORKSPACE_PER_SECOND": "0",
+				"LNTPAY_SANDBOX_LIMITS_KEY_PER_SECOND": "0",
+			},
 		})
 	})
 	if shared.err != nil {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -70,7 +71,8 @@ func dial(t *testing.T, p *compose.Project) *suite.Stack {
 	require.NoError(t, err)
 	s := &suite.Stack{
 		APIURL: p.APIURL, Environment: environment(t, p),
-		Relay: func(t testing.TB, url string) string { return relay(t, p, url) },
+		KeysLinger: 31 * time.Second,
+		Relay:      func(t testing.TB, url string) string { return relay(t, p, url) },
 	}
 	s.Store, err = store.Open(ctx, payments.Sandbox, dsn, 10)
 	require.NoError(t, err)

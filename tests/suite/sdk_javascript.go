@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -36,7 +37,8 @@ func (c *Client) runNode(t *testing.T, file, apiURL string) {
 	defer cancel()
 	// Not by --test, whose child would outlive it when it is killed.
 	cmd := exec.CommandContext(ctx, node, filepath.Join("../../sdk/js/test", file))
-	cmd.Env = append(os.Environ(), "LNTPAY_BASE_URL="+apiURL, "LNTPAY_API_KEY="+c.Key, "LNTPAY_TEST_URL="+c.serveOutside(t))
+	cmd.Env = append(os.Environ(), "LNTPAY_BASE_URL="+apiURL, "LNTPAY_API_KEY="+c.Key, "LNTPAY_TEST_URL="+c.serveOutside(t),
+		fmt.Sprintf("LNTPAY_TEST_KEY_LINGERS_MS=%d", c.KeysLinger.Milliseconds()))
 	output, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", output)
 	require.Regexp(t, `(?m)^. pass [1-9]`, string(output), "there are tests in %s", file)

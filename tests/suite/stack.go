@@ -2,6 +2,7 @@ package suite
 
 import (
 	"testing"
+	"time"
 
 	"go.temporal.io/sdk/client"
 
@@ -26,6 +27,9 @@ type Stack struct {
 	// the test's loopback interface, until the test ends; nil where that is the
 	// worker's too.
 	Relay func(t testing.TB, url string) string
+	// KeysLinger is how long a deleted key may go on working: api processes
+	// beside the one that deleted it remember keys.
+	KeysLinger time.Duration
 }
 
 // reach is Relay.
