@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	// Clients make charges, each one after the other, with ClientPause between
-	// them: a moderate rate, some twenty a second.
-	Clients     = 4
+	// Clients make charges, each one after the other: with ClientPause a moderate
+	// rate, some twenty a second.
+	Clients = 4
+	// ClientPause is what a client waits between two charges.
 	ClientPause = 200 * time.Millisecond
 	// Payers pay what the clients made, one charge at a time each.
 	Payers = 4
