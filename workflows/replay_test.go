@@ -36,6 +36,7 @@ func recorded() map[string]string {
 		"delivery-retried":        workflows.NameDelivery,
 		"node-watcher":            workflows.NameNodeWatcher,
 		"sweeper":                 workflows.NameSweeper,
+		"reconcile":               workflows.NameReconcile,
 		"withdrawal-succeeded":    workflows.NameWithdrawal,
 		"withdrawal-failed":       workflows.NameWithdrawal,
 		"withdrawal-held":         workflows.NameWithdrawal,
@@ -69,7 +70,7 @@ func TestReplay(t *testing.T) {
 	t.Parallel()
 	all := map[string]any{
 		workflows.NameCharge: workflows.Charge, workflows.NameDelivery: workflows.Delivery,
-		workflows.NameNodeWatcher: workflows.NodeWatcher, workflows.NameSweeper: workflows.Sweeper,
+		workflows.NameNodeWatcher: workflows.NodeWatcher, workflows.NameSweeper: workflows.Sweeper, workflows.NameReconcile: workflows.Reconcile,
 		workflows.NameWithdrawal: workflows.Withdrawal, workflows.NameQuote: workflows.Quote,
 		workflows.NameSandbox: workflows.Sandbox,
 	}
