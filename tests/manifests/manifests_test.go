@@ -55,12 +55,12 @@ func objects(t *testing.T) map[string]any {
 		}
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
-		for _, document := range bytes.Split(text, []byte("\n---\n")) {
+		for document := range bytes.SplitSeq(text, []byte("\n---\n")) {
 			var h head
 			require.NoError(t, yaml.Unmarshal(document, &h), file)
-			make, known := kinds[h.APIVersion+"/"+h.Kind]
+			empty, known := kinds[h.APIVersion+"/"+h.Kind]
 			require.True(t, known, "%s: %s %s", file, h.APIVersion, h.Kind)
-			object := make()
+			object := empty()
 			require.NoError(t, yaml.UnmarshalStrict(document, object), file)
 			name := h.Kind + "/" + h.Metadata.Name
 			require.NotContains(t, all, name)

@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/require"
@@ -63,7 +62,7 @@ func parse(t *testing.T, names map[string]bool, expression string) {
 			return nil
 		}
 		for _, matcher := range selector.LabelMatchers {
-			if matcher.Name == labels.MetricName {
+			if matcher.Name == model.MetricNameLabel {
 				require.True(t, names[matcher.Value], "no process has %s: %s", matcher.Value, expression)
 			}
 		}
@@ -134,7 +133,7 @@ func TestNamesOfAlertsExist(t *testing.T) {
 	for _, rule := range alerts(t) {
 		exists[rule.Alert] = true
 	}
-	require.NoError(t, filepath.WalkDir(root+"/docs", func(path string, entry fs.DirEntry, err error) error {
+	require.NoError(t, filepath.WalkDir(root+"/docs", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".md" {
 			return err
 		}
@@ -145,7 +144,7 @@ func TestNamesOfAlertsExist(t *testing.T) {
 		return nil
 	}))
 	for _, list := range regexp.MustCompile(`alert[!=]~"([a-z_|]+)"`).FindAllStringSubmatch(read(t, alertsFile), -1) {
-		for _, name := range strings.Split(list[1], "|") {
+		for name := range strings.SplitSeq(list[1], "|") {
 			require.True(t, slices.Contains(noticed(t), name), "no alert is called %s", name)
 		}
 	}
