@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"testing"
 	"time"
@@ -34,28 +35,41 @@ type object struct {
 	AvailableMsat      int64 `json:"available_msat"`
 }
 
+// call asks as a client does: 503 leaves the outcome open, and the same request
+// under the same key is sent again.
 func (s *shop) call(t *testing.T, method, path string, body any, want int) object {
 	t.Helper()
 	text, err := json.Marshal(body)
 	require.NoError(t, err)
+	key, until := rand.Text(), time.Now().Add(settleWithin)
+	status, answer := s.send(t, method, path, key, text)
+	for status == http.StatusServiceUnavailable && want != status && time.Now().Before(until) {
+		time.Sleep(time.Second)
+		status, answer = s.send(t, method, path, key, text)
+	}
+	require.Equal(t, want, status, "%s %s: %s", method, path, answer)
+	var read object
+	require.NoError(t, json.Unmarshal(answer, &read))
+
+	return read
+}
+
+func (s *shop) send(t *testing.T, method, path, key string, text []byte) (status int, answer []byte) {
+	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, s.APIURL+path, bytes.NewReader(text))
 	require.NoError(t, err)
 	request.Header.Set("Authorization", "Bearer "+s.key)
 	request.Header.Set("Content-Type", "application/json")
 	if method == http.MethodPost {
-		request.Header.Set("Idempotency-Key", rand.Text())
+		request.Header.Set("Idempotency-Key", key)
 	}
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(t, err)
 	defer response.Body.Close()
-	var answer bytes.Buffer
-	_, err = answer.ReadFrom(response.Body)
+	answer, err = io.ReadAll(response.Body)
 	require.NoError(t, err)
-	require.Equal(t, want, response.StatusCode, "%s %s: %s", method, path, &answer)
-	var read object
-	require.NoError(t, json.Unmarshal(answer.Bytes(), &read))
 
-	return read
+	return response.StatusCode, answer
 }
 
 // awaitStatus reads a charge or withdrawal until it has a status.

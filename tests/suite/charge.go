@@ -186,7 +186,7 @@ func testBadRequestsWriteNothing(t *testing.T, s *Stack) {
 		"zero":          {`{"amount_sats":0}`, "amount_out_of_range", 422},
 		"negative":      {`{"amount_msat":-1}`, "amount_out_of_range", 422},
 		"beyond int64":  {`{"amount_msat":99999999999999999999}`, "amount_out_of_range", 422},
-		"2 MiB":         {`{"amount_sats":1,"description":"` + strings.Repeat("x", 2<<20) + `"}`, "payload_too_large", 413},
+		"72 KiB":        {`{"amount_sats":1,"description":"` + strings.Repeat("x", 72<<10) + `"}`, "payload_too_large", 413},
 	} {
 		status, problem, _ := c.Call(t, "POST", "/v1/charges", b.body)
 		require.Equal(t, b.status, status, name)
