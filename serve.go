@@ -65,6 +65,11 @@ func serve(ctx context.Context, cfg *config.Config, p parts) error {
 	}
 	defer flush(ctx, stop, log)
 	registry := newRegistry()
+	shared, closeShared, err := join(cfg, p, registry, log)
+	if err != nil {
+		return err
+	}
+	defer closeShared()
 	group, ctx := errgroup.WithContext(ctx)
 	workerCtx := ctx
 	if p.api {
@@ -74,12 +79,12 @@ func serve(ctx context.Context, cfg *config.Config, p parts) error {
 		group.Go(func() error {
 			defer stopWorkers()
 
-			return runAPI(ctx, cfg, registry, log)
+			return runAPI(ctx, cfg, shared, registry, log)
 		})
 	}
 	if p.worker {
 		for name, env := range environments {
-			group.Go(func() error { return runWorker(workerCtx, name, env, cfg, registry, log, !p.api) })
+			group.Go(func() error { return runWorker(workerCtx, name, env, cfg, shared[name], registry, log) })
 		}
 	}
 
@@ -95,14 +100,15 @@ func flush(ctx context.Context, stop func(context.Context) error, log *slog.Logg
 	}
 }
 
-// runWorker serves one environment; alone says that it has the process, and so
-// the operator address, to itself.
+// runWorker serves one environment. With nothing shared it has the process, and
+// so the operator address, to itself.
 func runWorker(ctx context.Context, name payments.Environment, env config.Environment, cfg *config.Config,
-	registry *prometheus.Registry, log *slog.Logger, alone bool,
+	shared together, registry *prometheus.Registry, log *slog.Logger,
 ) error {
 	log = log.With("environment", name)
 	w, err := worker.New(ctx, name, env, cfg.Webhooks, registry, log, func(w *worker.Worker) {
 		w.StopTimeout = time.Duration(cfg.Worker.ShutdownTimeoutMS) * time.Millisecond
+		w.Temporal, w.Answers = shared.client, shared.answers
 	})
 	if err != nil {
 		return fmt.Errorf("worker of %s: %w", name, err)
@@ -111,7 +117,7 @@ func runWorker(ctx context.Context, name payments.Environment, env config.Enviro
 	group, ctx := errgroup.WithContext(ctx)
 	// Health and metrics stay visible while what runs ends.
 	operatorCtx, stopOperator := context.WithCancel(context.WithoutCancel(ctx))
-	if alone {
+	if shared.client == nil {
 		group.Go(func() error {
 			return serveOperator(operatorCtx, cfg.Worker.OperatorListen, registry, w.Ready, ctx.Done())
 		})
@@ -176,18 +182,22 @@ func serveOperator(ctx context.Context, address string, registry *prometheus.Reg
 }
 
 // runAPI serves HTTP for all environments.
-func runAPI(ctx context.Context, cfg *config.Config, registry *prometheus.Registry, log *slog.Logger) error {
+func runAPI(ctx context.Context, cfg *config.Config, shared map[payments.Environment]together,
+	registry *prometheus.Registry, log *slog.Logger,
+) error {
 	options := api.Options{
 		Config: cfg.API, Environments: map[payments.Environment]api.Environment{},
 		Checks: map[string]func(context.Context) error{}, Registry: registry, Log: log, LogRequests: cfg.Log.Requests,
 	}
 	for name, env := range cfg.Environments() {
-		served, temporal, err := apiEnvironment(ctx, name, env, cfg.Webhooks, registry, log)
+		served, temporal, err := apiEnvironment(ctx, name, env, cfg.Webhooks, shared[name], registry, log)
 		if err != nil {
 			return fmt.Errorf("api of %s: %w", name, err)
 		}
 		defer served.Store.Close()
-		defer temporal.Close()
+		if shared[name].client == nil {
+			defer temporal.Close()
+		}
 		options.Environments[name] = served
 		options.Checks[string(name)+".temporal"] = func(ctx context.Context) error {
 			return workflows.CheckServed(ctx, temporal)
@@ -202,7 +212,7 @@ func runAPI(ctx context.Context, cfg *config.Config, registry *prometheus.Regist
 }
 
 func apiEnvironment(ctx context.Context, name payments.Environment, env config.Environment, hooks config.Webhooks,
-	registry prometheus.Registerer, log *slog.Logger,
+	shared together, registry prometheus.Registerer, log *slog.Logger,
 ) (api.Environment, client.Client, error) {
 	sealer, err := webhooks.LoadSealer(env.SecretsKeyFile)
 	if err != nil {
@@ -217,23 +227,18 @@ func apiEnvironment(ctx context.Context, name payments.Environment, env config.E
 
 		return api.Environment{}, nil, err
 	}
-	// The worker's part of the same process has a client and a pool of its own.
-	registry = prometheus.WrapRegistererWith(prometheus.Labels{"environment": string(name), "part": "api"}, registry)
-	registry.MustRegister(s.PoolCollector())
-	metrics, err := workflows.WithMetrics(registry)
-	if err != nil {
-		s.Close()
+	// The worker's part of the same process has a pool of its own.
+	prometheus.WrapRegistererWith(prometheus.Labels{"environment": string(name), "part": "api"}, registry).
+		MustRegister(s.PoolCollector())
+	temporal := shared.client
+	if temporal == nil {
+		if temporal, err = dialTemporal(name, env.Temporal, "api", registry, log); err != nil {
+			s.Close()
 
-		return api.Environment{}, nil, err
+			return api.Environment{}, nil, err
+		}
 	}
-	temporal, err := worker.DialTemporal(name, env.Temporal, log, metrics)
-	if err != nil {
-		s.Close()
-
-		return api.Environment{}, nil, err
-	}
-
-	starter := &workflows.Starter{Client: temporal, Environment: name}
+	starter := &workflows.Starter{Client: temporal, Environment: name, Answers: shared.answers}
 
 	return api.Environment{
 		Store: s, Sealer: sealer, Charges: starter, Withdrawals: starter, Deliveries: starter, Sandbox: starter,

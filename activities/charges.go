@@ -27,6 +27,9 @@ type Charges struct {
 	Keys   *lightning.KeyRing
 	Settle *Settler
 	Alerts *Alerts
+	// Answers hears of each claim that OpenCharge answered, for a POST that waits
+	// in the same process; nil where none can.
+	Answers *workflows.Answers
 }
 
 // errOutcomeUnknown tells the workflow that the client's time is over and

@@ -29,6 +29,15 @@ const warningsTimeout = 300 * time.Millisecond
 // preimage that only we can derive, then the invoice, then invoice and frozen
 // answer in one statement. Each step finds what an earlier run did.
 func (a *Charges) OpenCharge(ctx context.Context, in workflows.OpenCharge) (workflows.ChargeState, error) {
+	state, err := a.open(ctx, in)
+	if err == nil {
+		a.Answers.Tell(in.ChargeID)
+	}
+
+	return state, err
+}
+
+func (a *Charges) open(ctx context.Context, in workflows.OpenCharge) (workflows.ChargeState, error) {
 	row, answered, err := a.judge(ctx, in)
 	if err != nil || (answered && row == nil) {
 		return workflows.ChargeState{}, err

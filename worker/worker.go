@@ -53,6 +53,10 @@ type Worker struct {
 	// StopTimeout is how long running workflow tasks may take to end when Run's
 	// context has ended, and after them running activities.
 	StopTimeout time.Duration
+	// Temporal is dialled by New, and closed by Close, unless an option has set
+	// it: an API in the same process shares its client and has Answers told.
+	Temporal client.Client
+	Answers  *workflows.Answers
 
 	temporal client.Client
 	observer *observer
@@ -66,8 +70,8 @@ type Worker struct {
 	log   *slog.Logger
 }
 
-// Option changes a worker that is connected and has no activities yet: tests
-// put something between it and its node.
+// Option changes a worker that has its node and no activities yet: tests put
+// something between the two, and an API in the same process shares its client.
 type Option func(*Worker)
 
 // New connects to everything that env names, checks that it is env's (the
@@ -113,16 +117,11 @@ func New(ctx context.Context, name payments.Environment, env config.Environment,
 
 		return nil, err
 	}
-	registry = prometheus.WrapRegistererWith(prometheus.Labels{"environment": string(name)}, registry)
-	// The API's part of the same process has a client and a pool of its own.
-	own := prometheus.WrapRegistererWith(prometheus.Labels{"part": "worker"}, registry)
-	metrics, err := workflows.WithMetrics(own)
-	if err != nil {
-		w.Close()
-
-		return nil, err
+	for _, option := range options {
+		option(w)
 	}
-	if w.temporal, err = DialTemporal(name, env.Temporal, log, metrics); err != nil {
+	registry = prometheus.WrapRegistererWith(prometheus.Labels{"environment": string(name)}, registry)
+	if err := w.dial(name, env.Temporal, registry); err != nil {
 		w.Close()
 
 		return nil, err
@@ -134,12 +133,25 @@ func New(ctx context.Context, name payments.Environment, env config.Environment,
 		return nil, err
 	}
 	w.starter = &workflows.Starter{Client: w.temporal, Environment: name}
-	for _, option := range options {
-		option(w)
-	}
 	w.register(keys, sealer, hooks, env, name == payments.Production, registry)
 
 	return w, nil
+}
+
+// dial makes the client, unless it is shared.
+func (w *Worker) dial(name payments.Environment, cfg config.Temporal, registry prometheus.Registerer) error {
+	if w.Temporal != nil {
+		w.temporal = w.Temporal
+
+		return nil
+	}
+	metrics, err := workflows.WithMetrics(prometheus.WrapRegistererWith(prometheus.Labels{"part": "worker"}, registry))
+	if err != nil {
+		return err
+	}
+	w.temporal, err = DialTemporal(name, cfg, w.log, metrics)
+
+	return err
 }
 
 // register builds the activities and hands them to the two workers.
@@ -151,7 +163,7 @@ func (w *Worker) register(keys *lightning.KeyRing, sealer *webhooks.Sealer, hook
 	w.health = newHealth(registry, w.Node.Name())
 	alerts := activities.NewAlerts(w.log, registry)
 	w.settler = activities.NewSettler(w.Store, alerts, registry)
-	charges := &activities.Charges{Store: w.Store, Node: w.Node, Keys: keys, Settle: w.settler, Alerts: alerts}
+	charges := &activities.Charges{Store: w.Store, Node: w.Node, Keys: keys, Settle: w.settler, Alerts: alerts, Answers: w.Answers}
 	nodes := &activities.Nodes{
 		Store: w.Store, Node: w.Node, Nudger: w.starter, Alerts: alerts, Log: w.log,
 		Metrics: activities.NewNodeMetrics(registry),
@@ -341,7 +353,7 @@ func (w *Worker) Ready(ctx context.Context) map[string]error {
 
 // Close ends the connections.
 func (w *Worker) Close() {
-	if w.temporal != nil {
+	if w.temporal != nil && w.Temporal == nil {
 		w.temporal.Close()
 	}
 	if w.sender != nil {

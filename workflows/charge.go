@@ -35,6 +35,9 @@ func Charge(ctx workflow.Context, in ChargeInput) error {
 	if err := run.register(ctx); err != nil {
 		return err
 	}
+	if in.Open != nil {
+		run.openFirst(ctx, *in.Open)
+	}
 	if err := run.awaitFirst(ctx); err != nil {
 		return err
 	}
@@ -185,6 +188,15 @@ func (r *chargeRun) sleep(ctx workflow.Context, d time.Duration, waiting string)
 // update only says that there is one.
 func (r *chargeRun) open(ctx workflow.Context, in OpenCharge) error {
 	return r.serve(ctx, "opening", ActivityOpenCharge, in, in.StartBy)
+}
+
+// openFirst opens for the POST that started the run, which waits for the claim's
+// answer and not for the run: an update that comes meanwhile finds the same. What
+// stayed undecided is seen by the look that follows.
+func (r *chargeRun) openFirst(ctx workflow.Context, in OpenCharge) {
+	if err := r.open(ctx, in); err != nil {
+		workflow.GetLogger(ctx).Info("not opened", "charge", r.id, "error", err)
+	}
 }
 
 // cancel is the update of a POST …/cancel.

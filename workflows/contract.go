@@ -111,6 +111,9 @@ type ChargeInput struct {
 	// Look says that the run was started by a nudge or the sweeper and looks
 	// at its row at once, instead of waiting for an update.
 	Look bool
+	// Open comes with a start in place of the update, where API and worker are
+	// one process.
+	Open *OpenCharge `json:",omitempty"`
 }
 
 // OpenCharge is the argument of the update that opens a charge.

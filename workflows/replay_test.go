@@ -29,6 +29,7 @@ import (
 func recorded() map[string]string {
 	return map[string]string{
 		"charge-paid":             workflows.NameCharge,
+		"charge-eager":            workflows.NameCharge,
 		"charge-expired":          workflows.NameCharge,
 		"charge-canceled":         workflows.NameCharge,
 		"charge-paid-delivered":   workflows.NameCharge,

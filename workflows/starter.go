@@ -29,14 +29,21 @@ var (
 type Starter struct {
 	Client      client.Client
 	Environment payments.Environment
+	// Answers is set where the worker runs in the same process and by the same
+	// Client: then charges are opened by it at once, see openEagerly.
+	Answers *Answers
 }
 
 // OpenCharge starts the charge's workflow, or finds it running, and waits
 // until the claim of the same id is answered. Any error means that the outcome
 // is unknown. ctx bounds the wait.
 func (s *Starter) OpenCharge(ctx context.Context, ref ChargeRef, startBy time.Time) error {
-	return s.updateCharge(ctx, ref, ChargeInput{ChargeID: ref.ID}, UpdateOpen,
-		OpenCharge{ChargeID: ref.ID, StartBy: startBy})
+	open := OpenCharge{ChargeID: ref.ID, StartBy: startBy}
+	if s.Answers != nil && s.openEagerly(ctx, ref, open) {
+		return nil
+	}
+
+	return s.updateCharge(ctx, ref, ChargeInput{ChargeID: ref.ID}, UpdateOpen, open)
 }
 
 // CancelCharge is OpenCharge for the claim of a cancel.

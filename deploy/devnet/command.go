@@ -43,6 +43,7 @@ func Command() *cobra.Command {
 	dev.Flags().StringVar(&o.DatabaseURL, "database-url", "",
 		"a running Postgres to use instead of starting one: a DSN of a role that may create roles and databases")
 	dev.Flags().BoolVar(&o.InfraOnly, "infra-only", false, "leave api and worker out")
+	dev.Flags().BoolVar(&o.OneProcess, "one-process", false, "run api and worker as one process, lntpay serve")
 	dev.AddCommand(toolsCommand(), payCommand(&o), invoiceCommand(&o), mineCommand(&o), listenCommand(&o), regtestCommand())
 
 	return dev

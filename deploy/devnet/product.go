@@ -226,7 +226,11 @@ func (s *stack) startProduct(ctx context.Context) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	for name, operator := range map[string]int{"api": s.ports.APIOperator, "worker": s.ports.WorkerOperator} {
+	processes := map[string]int{"api": s.ports.APIOperator, "worker": s.ports.WorkerOperator}
+	if s.o.OneProcess {
+		processes = map[string]int{"serve": s.ports.APIOperator}
+	}
+	for name, operator := range processes {
 		group.Go(func() error {
 			return s.launch(ctx, Spec{
 				Name: name, Path: program, Args: func() []string { return []string{name} }, Env: env,

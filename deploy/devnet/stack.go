@@ -28,6 +28,8 @@ type Options struct {
 	DatabaseURL string
 	// InfraOnly leaves the product out: no migration, api and worker.
 	InfraOnly bool
+	// OneProcess runs api and worker as one process.
+	OneProcess bool
 	// Program runs api and worker; a copy of ourselves when empty.
 	Program string
 	// Out takes progress and the banner.

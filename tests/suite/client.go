@@ -1,9 +1,11 @@
 package suite
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,8 +42,30 @@ func (s *Stack) NewClient(t *testing.T) *Client {
 // Object is one of the API's.
 type Object = map[string]any
 
-// Call makes one request and decodes the answer.
+// patience is for how long a client repeats what a server that is too busy has
+// not answered, and patiencePause what he waits in between.
+const (
+	patience      = 30 * time.Second
+	patiencePause = 200 * time.Millisecond
+)
+
+// Call makes a request and decodes the answer. As a client must, it repeats a
+// POST that a busy server answers with 503, under the same Idempotency-Key; it
+// brings one if there is none.
 func (c *Client) Call(t *testing.T, method, path, body string, headers ...string) (int, Object, http.Header) {
+	t.Helper()
+	if method == http.MethodPost && !slices.Contains(headers, "Idempotency-Key") {
+		headers = append(slices.Clone(headers), "Idempotency-Key", rand.Text())
+	}
+	for until := time.Now().Add(patience); ; time.Sleep(patiencePause) {
+		status, answer, header := c.send(t, method, path, body, headers)
+		if method != http.MethodPost || status != http.StatusServiceUnavailable || time.Now().After(until) {
+			return status, answer, header
+		}
+	}
+}
+
+func (c *Client) send(t *testing.T, method, path, body string, headers []string) (int, Object, http.Header) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, c.APIURL+path, strings.NewReader(body))
 	require.NoError(t, err)

@@ -56,13 +56,19 @@ func testHistories(t *testing.T, s *Stack) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := s.NewClient(t)
-			workflowID := live(c, t)
-			history := c.history(t, workflowID)
-			c.holdsNoSecret(t, history)
-			if os.Getenv(envRecord) != "" {
-				record(t, name, history)
-			}
+			c.KeepHistory(t, name, live(c, t))
 		})
+	}
+}
+
+// KeepHistory checks that a run's history holds no secret, and records it under
+// a name if that is asked for.
+func (c *Client) KeepHistory(t *testing.T, name, workflowID string) {
+	t.Helper()
+	history := c.history(t, workflowID)
+	c.holdsNoSecret(t, history)
+	if os.Getenv(envRecord) != "" {
+		record(t, name, history)
 	}
 }
 
