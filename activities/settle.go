@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -23,14 +24,18 @@ const (
 	// maxSettleBatch is past the knee of the measured curve (about 100) and
 	// keeps the transaction at some milliseconds.
 	maxSettleBatch = 200
+	// settlers is how many transactions settle at a time: while one waits for
+	// Postgres, another renders its events. Those of one workspace meet only at
+	// its balance, late in the transaction.
+	settlers = 2
 	// settleQueue bounds what waits; more wait in their callers.
 	settleQueue = 2000
 	// settleTimeout bounds one batch.
 	settleTimeout = 3 * time.Second
 )
 
-// Settler credits charges in batches on arrival: while one transaction runs,
-// what arrives meanwhile becomes the next. A lone charge waits for nobody, and
+// Settler credits charges in batches on arrival: while transactions run, what
+// arrives meanwhile becomes the next. A lone charge waits for nobody, and
 // a thousand of one workspace share a lock and a commit.
 type Settler struct {
 	store   *store.Store
@@ -93,6 +98,14 @@ func (s *Settler) Settle(ctx context.Context, id string) error {
 
 // Run works until ctx ends; then what waits is refused.
 func (s *Settler) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	for range settlers {
+		all.Go(func() { s.run(ctx) })
+	}
+	all.Wait()
+}
+
+func (s *Settler) run(ctx context.Context) {
 	for {
 		select {
 		case first := <-s.queue:

@@ -79,12 +79,12 @@ func (s *Store) SettleCharges(ctx context.Context, ids []string) (SettleResult, 
 
 // book writes everything that follows from charges having become paid.
 func (s *Store) book(ctx context.Context, tx pgx.Tx, q *db.Queries, paid []db.PayChargesRow) error {
-	ids := make([]string, len(paid))
+	credit := db.CreditReceiptsParams{Nodes: make([]string, len(paid)), PaymentHashes: make([][]byte, len(paid))}
 	entries := make([]ledger.Entry, len(paid))
 	events := make([]NewEvent, len(paid))
 	for i, row := range paid {
 		charge := s.Charge(row.Charge)
-		ids[i] = charge.ID
+		credit.Nodes[i], credit.PaymentHashes[i] = row.Charge.Node, row.Charge.PaymentHash
 		entries[i] = ledger.Entry{
 			WorkspaceID: charge.WorkspaceID, Kind: ledger.KindChargeSettled, Ref: charge.ID,
 			Debit: ledger.LightningClearing, Credit: ledger.Available, AmountMsat: charge.AmountPaidMsat,
@@ -93,11 +93,8 @@ func (s *Store) book(ctx context.Context, tx pgx.Tx, q *db.Queries, paid []db.Pa
 			WorkspaceID: charge.WorkspaceID, Type: payments.EventChargePaid, ResourceID: charge.ID, Object: charge,
 		}
 	}
-	if err := q.CreditReceipts(ctx, ids); err != nil {
+	if err := q.CreditReceipts(ctx, credit); err != nil {
 		return fmt.Errorf("mark receipts: %w", err)
-	}
-	if err := q.NotifyCharges(ctx, ids); err != nil {
-		return fmt.Errorf("notify: %w", err)
 	}
 	if _, err := ledger.Post(ctx, tx, entries); err != nil {
 		return err

@@ -112,7 +112,9 @@ WITH input AS (
         sum(locked_delta)::bigint AS locked_delta, count(*) AS n
     FROM input GROUP BY workspace_id
 ), held AS (
-    SELECT b.workspace_id FROM balance b JOIN delta USING (workspace_id)
+    -- By the array: the planner takes an unnested one for so long that it reads
+    -- all balances instead.
+    SELECT b.workspace_id FROM balance b WHERE b.workspace_id = ANY($2::text[])
     ORDER BY b.workspace_id FOR UPDATE OF b
 ), touched AS (
     UPDATE balance b
@@ -121,7 +123,7 @@ WITH input AS (
         version = b.version + d.n,
         updated_at = now()
     FROM delta d JOIN held USING (workspace_id)
-    WHERE b.workspace_id = d.workspace_id
+    WHERE b.workspace_id = d.workspace_id AND b.workspace_id = ANY($2::text[])
         AND b.available_msat + d.available_delta >= 0
         AND b.locked_msat + d.locked_delta >= 0
     RETURNING b.workspace_id, b.version - d.n AS version_before,

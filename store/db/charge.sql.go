@@ -357,7 +357,9 @@ UPDATE charge c SET status = 'paid', amount_paid_msat = due.amt_paid_msat,
 FROM due WHERE c.id = due.id AND c.status <> 'paid'
 RETURNING c.id, c.workspace_id, c.node, c.key_id, c.payment_hash, c.status, c.amount_msat, c.amount_paid_msat, c.description, c.metadata, c.external_id, c.expires_in_s, c.bolt11, c.add_index, c.warnings, c.settling_by, c.created_at, c.expires_at, c.paid_at, c.closed_at, c.next_check_at, c.l402_resource, c.l402_revoked_at, due.was,
     extract(epoch FROM clock_timestamp() - due.recorded_at)::float8 AS recorded_s_ago,
-    extract(epoch FROM clock_timestamp() - due.settled_at)::float8 AS settled_s_ago
+    extract(epoch FROM clock_timestamp() - due.settled_at)::float8 AS settled_s_ago,
+    -- Who waits for the charge is woken when the transaction commits.
+    (pg_notify('lntpay_change', c.id) IS NULL)::boolean AS notified
 `
 
 type PayChargesRow struct {
@@ -365,6 +367,7 @@ type PayChargesRow struct {
 	Was          string
 	RecordedSAgo float64
 	SettledSAgo  float64
+	Notified     bool
 }
 
 // PayCharges is the compare-and-swap to paid, from any status but paid: money
@@ -405,6 +408,7 @@ func (q *Queries) PayCharges(ctx context.Context, ids []string) ([]PayChargesRow
 			&i.Was,
 			&i.RecordedSAgo,
 			&i.SettledSAgo,
+			&i.Notified,
 		); err != nil {
 			return nil, err
 		}

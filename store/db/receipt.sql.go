@@ -37,13 +37,17 @@ func (q *Queries) AdvanceSettleCursor(ctx context.Context, arg AdvanceSettleCurs
 
 const creditReceipts = `-- name: CreditReceipts :exec
 UPDATE receipt r SET state = 'credited', next_check_at = NULL
-FROM charge c
-WHERE c.id = ANY($1::text[]) AND r.node = c.node AND r.payment_hash = c.payment_hash
-    AND r.state = 'uncredited'
+FROM (SELECT unnest($1::text[]) AS node, unnest($2::bytea[]) AS payment_hash) paid
+WHERE r.node = paid.node AND r.payment_hash = paid.payment_hash AND r.state = 'uncredited'
 `
 
-func (q *Queries) CreditReceipts(ctx context.Context, chargeIds []string) error {
-	_, err := q.db.Exec(ctx, creditReceipts, chargeIds)
+type CreditReceiptsParams struct {
+	Nodes         []string
+	PaymentHashes [][]byte
+}
+
+func (q *Queries) CreditReceipts(ctx context.Context, arg CreditReceiptsParams) error {
+	_, err := q.db.Exec(ctx, creditReceipts, arg.Nodes, arg.PaymentHashes)
 	return err
 }
 

@@ -86,7 +86,9 @@ UPDATE charge c SET status = 'paid', amount_paid_msat = due.amt_paid_msat,
 FROM due WHERE c.id = due.id AND c.status <> 'paid'
 RETURNING sqlc.embed(c), due.was,
     extract(epoch FROM clock_timestamp() - due.recorded_at)::float8 AS recorded_s_ago,
-    extract(epoch FROM clock_timestamp() - due.settled_at)::float8 AS settled_s_ago;
+    extract(epoch FROM clock_timestamp() - due.settled_at)::float8 AS settled_s_ago,
+    -- Who waits for the charge is woken when the transaction commits.
+    (pg_notify('lntpay_change', c.id) IS NULL)::boolean AS notified;
 
 -- CloseCharge ends a pending charge whose invoice the node has canceled. Only
 -- one that is not being settled by a book transfer, and expired only once its

@@ -46,9 +46,8 @@ UPDATE node SET regressed_at = now() WHERE name = @name AND regressed_at IS NULL
 
 -- name: CreditReceipts :exec
 UPDATE receipt r SET state = 'credited', next_check_at = NULL
-FROM charge c
-WHERE c.id = ANY(@charge_ids::text[]) AND r.node = c.node AND r.payment_hash = c.payment_hash
-    AND r.state = 'uncredited';
+FROM (SELECT unnest(@nodes::text[]) AS node, unnest(@payment_hashes::bytea[]) AS payment_hash) paid
+WHERE r.node = paid.node AND r.payment_hash = paid.payment_hash AND r.state = 'uncredited';
 
 -- A receipt for a charge that was paid otherwise is suspense.
 -- name: SuspendReceipts :many
