@@ -33,8 +33,11 @@ const (
 	// renudgeEvery is how often receipts that are still without credit are
 	// nudged again: the nudge, or the worker that sent it, may have been lost.
 	renudgeEvery = 2 * time.Second
-	// cursorEvery is how often a quiet stream's cursor is moved.
+	// cursorEvery is how often the cursor is moved, and cursorLag what its move
+	// looks back: the ten minutes that a receipt must be old, and a minute of
+	// difference between the clocks.
 	cursorEvery    = time.Minute
+	cursorLag      = 11 * time.Minute
 	heartbeatEvery = time.Second
 	// reconnect pauses double from the minimum to the maximum.
 	minReconnect = 100 * time.Millisecond
@@ -242,10 +245,13 @@ func (a *Nodes) stream(ctx context.Context, nudges *nudges, status *atomic.Value
 }
 
 // record turns what the stream brings into receipts, in batches on arrival.
-// A failed write ends the stream: the next one brings the same again.
+// A failed write ends the stream: the next one brings the same again. The cursor
+// is moved once a minute, over what no earlier move of this stream has looked at:
+// each time from the stream's beginning would be slower with each receipt.
 func (a *Nodes) record(ctx context.Context, nudges *nudges, openedAt time.Time, settled <-chan lightning.Invoice) error {
-	quiet := time.NewTicker(cursorEvery)
-	defer quiet.Stop()
+	move := time.NewTicker(cursorEvery)
+	defer move.Stop()
+	began, moved, due := time.Now(), time.Duration(0), false
 	for {
 		var batch []store.Settlement
 		select {
@@ -254,18 +260,29 @@ func (a *Nodes) record(ctx context.Context, nudges *nudges, openedAt time.Time, 
 			for len(batch) < receiptBatch && len(settled) > 0 {
 				batch = append(batch, settlement(<-settled))
 			}
-		case <-quiet.C:
+		case <-move.C:
+			due = true
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		cursorFrom := openedAt
-		if len(settled) > 0 {
-			cursorFrom = time.Time{} // What waits here is not written yet.
+		var cursorFrom time.Time
+		if due && len(settled) == 0 { // What waits here is not written yet.
+			cursorFrom = lookFrom(openedAt, moved)
+			moved, due = time.Since(began), false
+		}
+		if len(batch) == 0 && cursorFrom.IsZero() {
+			continue
 		}
 		if err := a.write(ctx, nudges, cursorFrom, batch); err != nil {
 			return err
 		}
 	}
+}
+
+// lookFrom is from when on a move of the cursor looks at receipts: those before
+// were old enough for the move that was made so long after the stream was opened.
+func lookFrom(openedAt time.Time, moved time.Duration) time.Time {
+	return openedAt.Add(max(moved-cursorLag, 0))
 }
 
 // write records a batch and nudges the charges of what was new.
