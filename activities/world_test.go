@@ -155,13 +155,13 @@ func (w *world) claim(t *testing.T, prefix string, request any) (id string, star
 	require.NoError(t, err)
 	id = payments.NewID(prefix)
 	sum := sha256.Sum256(body)
-	startBy, err = w.Store.InsertClaim(t.Context(), db.InsertClaimParams{
+	claimed, err := w.Store.InsertClaim(t.Context(), db.InsertClaimParams{
 		ResourceID: id, WorkspaceID: w.workspace, Path: "/test", Key: &id,
-		BodySha256: sum[:], Request: body, RequestID: "req_" + id,
+		BodySha256: sum[:], Request: body, RequestID: "req_" + id, Unhurried: true,
 	})
 	require.NoError(t, err)
 
-	return id, startBy
+	return id, claimed.StartBy
 }
 
 // order claims a charge over the usual amount.

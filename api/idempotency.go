@@ -23,10 +23,6 @@ const (
 	headerIdempotencyKey = "Idempotency-Key"
 	headerReplayed       = "Idempotent-Replayed"
 	maxIdempotencyKey    = 255
-	// decideTimeout is how long an attempt may take, whatever the client does.
-	decideTimeout = 10 * time.Second
-	// answerTimeout reads what was decided at the last moment.
-	answerTimeout = 2 * time.Second
 )
 
 var errKeyReused = payments.NewProblem(payments.CodeIdempotencyKeyReused,
@@ -99,22 +95,23 @@ func (c *call) requiredIdempotencyKey() (*string, error) {
 }
 
 // claimPost inserts the claim of p or finds the one that has its key. q may be
-// in a transaction: then a concurrent first is waited for.
-func (c *call) claimPost(ctx context.Context, q *db.Queries, p post) (claim, error) {
+// in a transaction: then a concurrent first is waited for. unhurried is for a
+// claim that is decided by a later transaction.
+func (c *call) claimPost(ctx context.Context, q *db.Queries, p post, unhurried bool) (claim, error) {
 	request, err := json.Marshal(p.request)
 	if err != nil {
 		return claim{}, fmt.Errorf("%w: marshal request: %w", errBug, err)
 	}
 	hash := sha256.Sum256(p.body)
 	path := c.Request.URL.Path
-	startBy, err := q.InsertClaim(ctx, db.InsertClaimParams{
+	inserted, err := q.InsertClaim(ctx, db.InsertClaimParams{
 		ResourceID: p.resourceID, WorkspaceID: c.key.workspaceID, Path: path, Key: p.key,
-		BodySha256: hash[:], Request: request, RequestID: requestID(c.Context),
+		BodySha256: hash[:], Request: request, RequestID: requestID(c.Context), Unhurried: unhurried,
 	})
 	if err == nil {
 		telemetry.Set(ctx, telemetry.Resource(p.resourceID))
 
-		return claim{resourceID: p.resourceID, startBy: startBy}, nil
+		return claim{resourceID: p.resourceID, startBy: inserted.StartBy}, nil
 	}
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return claim{}, fmt.Errorf("insert claim: %w", err)
@@ -153,43 +150,35 @@ func (s *Server) decided(c *call, p post, decide func(ctx context.Context, claim
 	if err != nil {
 		return claim{}, err
 	}
-	defer release()
 	ctx, cancel := c.context()
 	defer cancel()
-	claimed, err := c.claimPost(ctx, c.env.Store.Queries, p)
-	if err == nil && claimed.answer == nil {
-		claimed.answer, err = c.env.decideOnce(c.Request.Context(), claimed, decide)
+	claimed, err := c.claimPost(ctx, c.env.Store.Queries, p, true)
+	if err != nil || claimed.answer != nil {
+		release()
+
+		return claimed, err
 	}
+	claimed.answer, err = c.env.decideOnce(c.Request.Context(), claimed, decide, release)
 
 	return claimed, err
 }
 
 // decideOnce lets concurrent repeats share one attempt. The attempt does not
-// end with the client that began it.
+// end with the client that began it, nor with the answer: release gives its slot
+// back when Temporal is done with it.
 func (e *environment) decideOnce(
-	client context.Context, claimed claim, decide func(context.Context, claim) error,
+	client context.Context, claimed claim, decide func(context.Context, claim) error, release func(),
 ) (*answer, error) {
+	leads := false
 	shared, err, _ := e.flights.Do(claimed.resourceID, func() (any, error) {
-		detached := context.WithoutCancel(client)
-		ctx, cancel := context.WithTimeout(detached, decideTimeout)
-		defer cancel()
-		failure := decide(ctx, claimed)
-		// After an error too: only the result of the update may have been
-		// lost, while the answer is frozen. One read spares the client a 503.
-		ctx, cancel = context.WithTimeout(detached, answerTimeout)
-		defer cancel()
-		row, err := e.Store.ReadAnswer(ctx, claimed.resourceID)
-		switch {
-		case err == nil && row.AnswerStatus != nil:
-			return &answer{status: int(*row.AnswerStatus), body: row.Answer}, nil
-		case failure != nil:
-			return nil, fmt.Errorf("%w: %w", errUnavailable, failure)
-		case err != nil:
-			return nil, fmt.Errorf("%w: read answer: %w", errUnavailable, err)
-		}
+		leads = true
+		attempt := e.attempt(context.WithoutCancel(client), claimed, decide, release)
 
-		return nil, fmt.Errorf("%w: %w: decided without an answer", errUnavailable, errBug)
+		return attempt.answer()
 	})
+	if !leads {
+		release()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +209,7 @@ func (s *Server) atOnce(
 	var decided answer
 	var replayed bool
 	err := c.env.Store.InTx(ctx, func(_ pgx.Tx, q *db.Queries) error {
-		claimed, err := c.claimPost(ctx, q, p)
+		claimed, err := c.claimPost(ctx, q, p, false)
 		if err != nil {
 			return err
 		}

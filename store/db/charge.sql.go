@@ -98,7 +98,7 @@ UPDATE charge SET bolt11 = $1, add_index = $2, expires_at = $3::timestamptz,
     warnings = CASE WHEN status = 'creating' THEN $4::text[] ELSE warnings END,
     status = CASE WHEN status = 'creating' THEN 'pending' ELSE status END,
     next_check_at = CASE WHEN status IN ('creating', 'pending') THEN $3::timestamptz ELSE NULL END
-WHERE id = $5 AND (SELECT count(*) FROM answered) >= 0
+WHERE id = $5 AND (SELECT count(pg_notify('lntpay_change', resource_id)) FROM answered) >= 0
 RETURNING status
 `
 
@@ -117,7 +117,8 @@ type FinishOpeningParams struct {
 // come first. A claim that is answered already keeps its answer, and the row the
 // warnings that the answer names: a second run may see another inbound
 // liquidity. The claim is locked before the charge, as JudgeOpening does: asking
-// for answered's count makes it run first.
+// for answered's count makes it run first. The POST is woken when the transaction
+// commits, before the workflow's task has.
 func (q *Queries) FinishOpening(ctx context.Context, arg FinishOpeningParams) (string, error) {
 	row := q.db.QueryRow(ctx, finishOpening,
 		arg.Bolt11,
@@ -170,7 +171,8 @@ func (q *Queries) GetCharge(ctx context.Context, id string) (Charge, error) {
 
 const judgeOpening = `-- name: JudgeOpening :one
 WITH c AS (
-    SELECT claim.resource_id, claim.workspace_id, claim.path, claim.key, claim.body_sha256, claim.request, claim.request_id, claim.answer_status, claim.answer, claim.created_at, claim.answered_at, (now() > $1::timestamptz)::boolean AS too_late
+    SELECT claim.resource_id, claim.workspace_id, claim.path, claim.key, claim.body_sha256, claim.request, claim.request_id, claim.answer_status, claim.answer, claim.created_at, claim.answered_at, (now() > $1::timestamptz)::boolean AS too_late,
+        set_config('synchronous_commit', 'off', true) AS unhurried
     FROM claim WHERE resource_id = $2 FOR UPDATE
 ), inserted AS (
     INSERT INTO charge (id, workspace_id, node, key_id, payment_hash, status, amount_msat,
@@ -213,7 +215,8 @@ type JudgeOpeningRow struct {
 // finds the charge's row, or inserts it from the claim's request if nothing is
 // answered and start_by has not passed. A row that a concurrent run inserted
 // while this one waited for the lock is not visible yet: neither existing nor
-// inserted, it takes a second look.
+// inserted, it takes a second look. Its commit is not waited for: until
+// FinishOpening's is, which comes behind it in the log, nobody has the invoice.
 func (q *Queries) JudgeOpening(ctx context.Context, arg JudgeOpeningParams) (JudgeOpeningRow, error) {
 	row := q.db.QueryRow(ctx, judgeOpening,
 		arg.StartBy,

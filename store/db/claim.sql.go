@@ -48,7 +48,8 @@ const insertClaim = `-- name: InsertClaim :one
 INSERT INTO claim (resource_id, workspace_id, path, key, body_sha256, request, request_id)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (workspace_id, path, key) WHERE key IS NOT NULL DO NOTHING
-RETURNING (now() + interval '10 seconds')::timestamptz AS start_by
+RETURNING (now() + interval '10 seconds')::timestamptz AS start_by,
+    (CASE WHEN $8::boolean THEN set_config('synchronous_commit', 'off', true) ELSE '' END)::text AS unhurried
 `
 
 type InsertClaimParams struct {
@@ -59,11 +60,19 @@ type InsertClaimParams struct {
 	BodySha256  []byte
 	Request     json.RawMessage
 	RequestID   string
+	Unhurried   bool
+}
+
+type InsertClaimRow struct {
+	StartBy   time.Time
+	Unhurried string
 }
 
 // No row means that the key is taken: FindClaim reads by whom. start_by is by
-// this clock, the one that the opening transaction compares it with.
-func (q *Queries) InsertClaim(ctx context.Context, arg InsertClaimParams) (time.Time, error) {
+// this clock, the one that the opening transaction compares it with. Unhurried,
+// the commit is not waited for: what decides the claim commits behind it in the
+// log, and a claim that a crash took was a POST that never came.
+func (q *Queries) InsertClaim(ctx context.Context, arg InsertClaimParams) (InsertClaimRow, error) {
 	row := q.db.QueryRow(ctx, insertClaim,
 		arg.ResourceID,
 		arg.WorkspaceID,
@@ -72,10 +81,11 @@ func (q *Queries) InsertClaim(ctx context.Context, arg InsertClaimParams) (time.
 		arg.BodySha256,
 		arg.Request,
 		arg.RequestID,
+		arg.Unhurried,
 	)
-	var start_by time.Time
-	err := row.Scan(&start_by)
-	return start_by, err
+	var i InsertClaimRow
+	err := row.Scan(&i.StartBy, &i.Unhurried)
+	return i, err
 }
 
 const readAnswer = `-- name: ReadAnswer :one

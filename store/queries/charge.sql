@@ -12,10 +12,12 @@ WHERE resource_id = @resource_id AND answer IS NULL;
 -- finds the charge's row, or inserts it from the claim's request if nothing is
 -- answered and start_by has not passed. A row that a concurrent run inserted
 -- while this one waited for the lock is not visible yet: neither existing nor
--- inserted, it takes a second look.
+-- inserted, it takes a second look. Its commit is not waited for: until
+-- FinishOpening's is, which comes behind it in the log, nobody has the invoice.
 -- name: JudgeOpening :one
 WITH c AS (
-    SELECT claim.*, (now() > @start_by::timestamptz)::boolean AS too_late
+    SELECT claim.*, (now() > @start_by::timestamptz)::boolean AS too_late,
+        set_config('synchronous_commit', 'off', true) AS unhurried
     FROM claim WHERE resource_id = @id FOR UPDATE
 ), inserted AS (
     INSERT INTO charge (id, workspace_id, node, key_id, payment_hash, status, amount_msat,
@@ -51,7 +53,8 @@ FROM charge WHERE id = @id;
 -- come first. A claim that is answered already keeps its answer, and the row the
 -- warnings that the answer names: a second run may see another inbound
 -- liquidity. The claim is locked before the charge, as JudgeOpening does: asking
--- for answered's count makes it run first.
+-- for answered's count makes it run first. The POST is woken when the transaction
+-- commits, before the workflow's task has.
 -- name: FinishOpening :one
 WITH answered AS (
     UPDATE claim SET answer_status = @answer_status, answer = @answer, answered_at = now()
@@ -62,7 +65,7 @@ UPDATE charge SET bolt11 = @bolt11, add_index = @add_index, expires_at = @expire
     warnings = CASE WHEN status = 'creating' THEN @warnings::text[] ELSE warnings END,
     status = CASE WHEN status = 'creating' THEN 'pending' ELSE status END,
     next_check_at = CASE WHEN status IN ('creating', 'pending') THEN @expires_at::timestamptz ELSE NULL END
-WHERE id = @id AND (SELECT count(*) FROM answered) >= 0
+WHERE id = @id AND (SELECT count(pg_notify('lntpay_change', resource_id)) FROM answered) >= 0
 RETURNING status;
 
 -- A settlement that came before the opening finished needs the bolt11 first.
