@@ -80,8 +80,12 @@ func (a *Charges) LookAtCharge(ctx context.Context, id string) (workflows.Charge
 }
 
 // SettleCharge credits the charge if the node's receipt is there; without one
-// it changes nothing.
+// it changes nothing. Mostly the watcher has credited it already.
 func (a *Charges) SettleCharge(ctx context.Context, id string) (workflows.ChargeState, error) {
+	state, err := a.LookAtCharge(ctx, id)
+	if err != nil || state.Status == payments.ChargePaid && !state.HasReceipt {
+		return state, err
+	}
 	if err := a.completeInvoice(ctx, id); err != nil {
 		return workflows.ChargeState{}, err
 	}

@@ -3,6 +3,9 @@ package activities
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,6 +18,8 @@ const (
 	maxNudges = 64
 	// nudgeTimeout bounds one: a run that does not answer is nudged again.
 	nudgeTimeout = 10 * time.Second
+	// maxUntold bounds what a watcher remembers to nudge again.
+	maxUntold = 10_000
 )
 
 // Nudger wakes workflows: the Starter, or a fake.
@@ -30,11 +35,18 @@ type nudges struct {
 	nudger Nudger
 	log    *slog.Logger
 	group  errgroup.Group
+	// credits are those of charges, beside the nudges.
+	credits errgroup.Group
+
+	mu sync.Mutex
+	// untold are the charges whose nudge has failed since untoldAgain.
+	untold map[string]workflows.ChargeRef
 }
 
 func newNudges(nudger Nudger, log *slog.Logger) *nudges {
-	n := &nudges{nudger: nudger, log: log}
+	n := &nudges{nudger: nudger, log: log, untold: map[string]workflows.ChargeRef{}}
 	n.group.SetLimit(maxNudges)
+	n.credits.SetLimit(settleQueue)
 
 	return n
 }
@@ -42,8 +54,39 @@ func newNudges(nudger Nudger, log *slog.Logger) *nudges {
 // send nudges charges.
 func (n *nudges) send(ctx context.Context, refs []workflows.ChargeRef) {
 	for _, ref := range refs {
-		n.begin(ctx, ref.ID, func(ctx context.Context) error { return n.nudger.NudgeCharge(ctx, ref) })
+		n.charge(ctx, ref)
 	}
+}
+
+func (n *nudges) charge(ctx context.Context, ref workflows.ChargeRef) {
+	n.begin(ctx, ref.ID, func(ctx context.Context) error {
+		err := n.nudger.NudgeCharge(ctx, ref)
+		if err != nil {
+			n.remember(ref)
+		}
+
+		return err
+	})
+}
+
+// remember keeps a charge for another nudge. What finds no room is found by the
+// sweeper, as after the death of this process.
+func (n *nudges) remember(ref workflows.ChargeRef) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.untold) < maxUntold {
+		n.untold[ref.ID] = ref
+	}
+}
+
+// untoldAgain gives the charges whose nudge has failed, and forgets them.
+func (n *nudges) untoldAgain() []workflows.ChargeRef {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	refs := slices.Collect(maps.Values(n.untold))
+	clear(n.untold)
+
+	return refs
 }
 
 // withdrawal nudges a withdrawal.
@@ -66,4 +109,7 @@ func (n *nudges) begin(ctx context.Context, id string, nudge func(context.Contex
 }
 
 // wait returns when all are answered.
-func (n *nudges) wait() { _ = n.group.Wait() }
+func (n *nudges) wait() {
+	_ = n.group.Wait()
+	_ = n.credits.Wait()
+}

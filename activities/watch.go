@@ -54,6 +54,9 @@ type Nodes struct {
 	Alerts  *Alerts
 	Log     *slog.Logger
 	Metrics *NodeMetrics
+	// Settle credits what the watcher has recorded, while the nudge is on its
+	// way; nil leaves that to the charge's run.
+	Settle *Settler
 }
 
 // NodeMetrics tell how the watcher and the sweeper fare.
@@ -312,9 +315,30 @@ func (a *Nodes) write(ctx context.Context, nudges *nudges, openedAt time.Time, b
 			ID: receipt.ChargeID, WorkspaceID: receipt.WorkspaceID, AmountMsat: payments.Msat(receipt.AmountMsat),
 		})
 	}
+	a.credit(ctx, nudges, refs)
 	nudges.send(ctx, refs)
 
 	return nil
+}
+
+// credit has the settler credit charges, beside the nudges of their runs: money
+// does not wait for Temporal, and the run finds it done. A failure is the run's,
+// which settles too.
+func (a *Nodes) credit(ctx context.Context, nudges *nudges, refs []workflows.ChargeRef) {
+	if a.Settle == nil {
+		return
+	}
+	for _, ref := range refs {
+		nudges.credits.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, nudgeTimeout)
+			defer cancel()
+			if err := a.Settle.Settle(ctx, ref.ID); err != nil {
+				a.Log.WarnContext(ctx, "not credited, left to the run", "charge_id", ref.ID, "error", err)
+			}
+
+			return nil
+		})
+	}
 }
 
 // receiptsSpan begins the trace of what has arrived: the watch over the node is
@@ -365,7 +389,7 @@ func (a *Nodes) withAmount(ctx context.Context, batch []store.Settlement) []stor
 }
 
 // renudge keeps nudging receipts that are older than a moment and still not
-// credited, whoever recorded them.
+// credited, whoever recorded them, and charges whose nudge has failed.
 func (a *Nodes) renudge(ctx context.Context, nudges *nudges) error {
 	ticker := time.NewTicker(renudgeEvery)
 	defer ticker.Stop()
@@ -382,6 +406,7 @@ func (a *Nodes) renudge(ctx context.Context, nudges *nudges) error {
 			continue
 		}
 		nudges.send(ctx, rows)
+		nudges.send(ctx, nudges.untoldAgain())
 	}
 }
 

@@ -204,6 +204,21 @@ func TestWatchRepeatsNudges(t *testing.T) {
 	w.sound(t)
 }
 
+// A Temporal that is away keeps no money back. The run, which is to tell the
+// world, is nudged until that has arrived.
+func TestWatchCreditsWithoutTemporal(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.nodes.Settle = w.Settle
+	id := w.openedMany(t, 1)[0]
+	w.nudger.fail = 2
+	w.watch(t)
+	w.pay(t, id, 0)
+	w.eventually(t, "the charge is paid", func() bool { return w.status(t, id) == payments.ChargePaid })
+	w.awaitNudges(t, id)
+	w.sound(t)
+}
+
 // A Postgres that fails ends the stream and loses nothing.
 func TestWatchPostgresFails(t *testing.T) {
 	t.Parallel()

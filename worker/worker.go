@@ -166,7 +166,7 @@ func (w *Worker) register(keys *lightning.KeyRing, sealer *webhooks.Sealer, hook
 	charges := &activities.Charges{Store: w.Store, Node: w.Node, Keys: keys, Settle: w.settler, Alerts: alerts, Answers: w.Answers}
 	nodes := &activities.Nodes{
 		Store: w.Store, Node: w.Node, Nudger: w.starter, Alerts: alerts, Log: w.log,
-		Metrics: activities.NewNodeMetrics(registry),
+		Metrics: activities.NewNodeMetrics(registry), Settle: w.settler,
 	}
 	w.sender = webhooks.NewSender(webhooks.Policy{AllowPrivate: hooks.AllowPrivate, Production: production}, webhooks.Options{})
 	deliveries := &activities.Deliveries{
