@@ -33,7 +33,7 @@ type bench struct {
 }
 
 func main() {
-	only := flag.String("only", "", "one part: create, settle, withdraw, streams or ledger (default: all)")
+	only := flag.String("only", "", "one part: create, naive, settle, lifecycle, withdraw, streams or ledger (default: all)")
 	seconds := flag.Duration("for", 10*time.Second, "length of each load")
 	stateDir := flag.String("state-dir", "", "the stack's state folder (default: found from here)")
 	flag.Parse()
@@ -59,11 +59,15 @@ func run(ctx context.Context, stateDir, only string, seconds time.Duration) erro
 		return err
 	}
 	defer b.temporal.Close()
-	fmt.Printf("%s, %d processors, %s, each load %s\n\n", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), runtime.Version(), seconds)
+	fmt.Printf("%s, %d processors, %s, each load %s, %s\n\n", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), runtime.Version(),
+		seconds, processes(dev))
 	for _, part := range []struct {
 		name string
 		run  func(context.Context) error
-	}{{"create", b.create}, {"settle", b.settle}, {"withdraw", b.withdraw}, {"streams", b.streams}, {"ledger", b.ledger}} {
+	}{
+		{"create", b.create}, {"naive", b.naive}, {"settle", b.settle}, {"lifecycle", b.lifecycle}, {"withdraw", b.withdraw},
+		{"streams", b.streams}, {"ledger", b.ledger},
+	} {
 		if only != "" && only != part.name {
 			continue
 		}
@@ -73,4 +77,13 @@ func run(ctx context.Context, stateDir, only string, seconds time.Duration) erro
 	}
 
 	return nil
+}
+
+// processes says how the product runs: most figures differ.
+func processes(dev *devnet.DevJSON) string {
+	if _, one := dev.Processes["serve"]; one {
+		return "lntpay serve"
+	}
+
+	return "api and worker apart"
 }

@@ -24,6 +24,27 @@ type clockwork struct {
 	mu       sync.Mutex
 	settled  map[string]time.Time
 	received map[string]time.Time
+	// arrived are closed when the webhook of a hash has come; nil when nobody
+	// asks.
+	arrived map[string]chan struct{}
+}
+
+// expect gives a channel that is closed when the webhook of the hash has come.
+func (c *clockwork) expect(hash string) <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	arrived := make(chan struct{})
+	c.arrived[hash] = arrived
+
+	return arrived
+}
+
+// delay is how long the webhook of the hash came after the node's SETTLED.
+func (c *clockwork) delay(hash string) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	return c.received[hash].Sub(c.settled[hash])
 }
 
 func (c *clockwork) note(at map[string]time.Time, hash string) {
@@ -31,6 +52,16 @@ func (c *clockwork) note(at map[string]time.Time, hash string) {
 	defer c.mu.Unlock()
 	if _, known := at[hash]; !known {
 		at[hash] = time.Now()
+	}
+}
+
+// tell wakes who expects the webhook.
+func (c *clockwork) tell(hash string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if arrived, ok := c.arrived[hash]; ok {
+		close(arrived)
+		delete(c.arrived, hash)
 	}
 }
 
@@ -100,6 +131,7 @@ func receive(clock *clockwork) (stop func(), url string, err error) {
 		}
 		if json.NewDecoder(r.Body).Decode(&event) == nil {
 			clock.note(clock.received, event.Data.Object.PaymentHash)
+			clock.tell(event.Data.Object.PaymentHash)
 		}
 	})}
 	go func() { _ = server.Serve(listener) }()
