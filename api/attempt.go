@@ -18,7 +18,6 @@ const (
 // written what the workflow's task did and says that decide is over.
 type attempt struct {
 	env     *environment
-	ctx     context.Context //nolint:containedctx // The attempt is the call.
 	claimed claim
 	told    <-chan struct{}
 	forget  func()
@@ -34,7 +33,7 @@ type decision struct {
 // attempt begins one; ctx does not end with the client. release is called when
 // decide is over.
 func (e *environment) attempt(ctx context.Context, claimed claim, decide func(context.Context, claim) error, release func()) attempt {
-	a := attempt{env: e, ctx: ctx, claimed: claimed, forget: func() {}, decided: make(chan decision, 1)}
+	a := attempt{env: e, claimed: claimed, forget: func() {}, decided: make(chan decision, 1)}
 	if told, forget, ok := e.watcher.subscribe(claimed.resourceID); ok {
 		a.told, a.forget = told, forget
 	}
@@ -58,12 +57,12 @@ func (e *environment) attempt(ctx context.Context, claimed claim, decide func(co
 
 // answer waits for the answer that was frozen. A wake says only that reading is
 // worth it.
-func (a attempt) answer() (*answer, error) {
+func (a attempt) answer(ctx context.Context) (*answer, error) {
 	defer a.forget()
 	for {
 		select {
 		case <-a.told:
-			if frozen, err := a.read(); err == nil && frozen != nil {
+			if frozen, err := a.read(ctx); err == nil && frozen != nil {
 				return frozen, nil
 			}
 		case ended := <-a.decided:
@@ -72,7 +71,7 @@ func (a attempt) answer() (*answer, error) {
 			}
 			// After an error too: only the result of the update may have been
 			// lost, while the answer is frozen. One read spares the client a 503.
-			frozen, err := a.read()
+			frozen, err := a.read(ctx)
 			switch {
 			case frozen != nil:
 				return frozen, nil
@@ -88,8 +87,8 @@ func (a attempt) answer() (*answer, error) {
 }
 
 // read gives the answer of the claim, nil while there is none.
-func (a attempt) read() (*answer, error) {
-	ctx, cancel := context.WithTimeout(a.ctx, answerTimeout)
+func (a attempt) read(ctx context.Context) (*answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	row, err := a.env.Store.ReadAnswer(ctx, a.claimed.resourceID)
 	if err != nil || row.AnswerStatus == nil {

@@ -172,9 +172,9 @@ func (e *environment) decideOnce(
 	leads := false
 	shared, err, _ := e.flights.Do(claimed.resourceID, func() (any, error) {
 		leads = true
-		attempt := e.attempt(context.WithoutCancel(client), claimed, decide, release)
+		detached := context.WithoutCancel(client)
 
-		return attempt.answer()
+		return e.attempt(detached, claimed, decide, release).answer(detached)
 	})
 	if !leads {
 		release()
