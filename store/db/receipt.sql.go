@@ -98,7 +98,7 @@ func (q *Queries) RaiseHighestPayment(ctx context.Context, arg RaiseHighestPayme
 const suspendReceipts = `-- name: SuspendReceipts :many
 UPDATE receipt r SET state = 'suspense', next_check_at = NULL
 FROM charge c
-WHERE r.charge_id = ANY($1::text[]) AND c.id = r.charge_id AND r.state = 'uncredited'
+WHERE c.id = ANY($1::text[]) AND r.node = c.node AND r.payment_hash = c.payment_hash AND r.state = 'uncredited'
     AND c.status = 'paid'
 RETURNING c.id
 `

@@ -53,7 +53,7 @@ WHERE r.node = paid.node AND r.payment_hash = paid.payment_hash AND r.state = 'u
 -- name: SuspendReceipts :many
 UPDATE receipt r SET state = 'suspense', next_check_at = NULL
 FROM charge c
-WHERE r.charge_id = ANY(@charge_ids::text[]) AND c.id = r.charge_id AND r.state = 'uncredited'
+WHERE c.id = ANY(@charge_ids::text[]) AND r.node = c.node AND r.payment_hash = c.payment_hash AND r.state = 'uncredited'
     AND c.status = 'paid'
 RETURNING c.id;
 
