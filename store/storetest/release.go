@@ -170,6 +170,19 @@ func (r Release) recordStatements(ctx context.Context, conn *pgx.Conn, sources [
 	return os.WriteFile(filepath.Join(r.dir, statementsFile), append(content, '\n'), 0o600)
 }
 
+// Statements are those of the packages that sqlc wrote.
+func Statements(dirs ...string) (all []Statement, err error) {
+	for _, dir := range dirs {
+		found, err := statements(dir)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+
+	return all, nil
+}
+
 // statements finds the constants that sqlc writes: each is a query.
 func statements(dir string) ([]Statement, error) {
 	var found []Statement
