@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +103,8 @@ func FuzzCursor(f *testing.F) {
 	f.Add("1", "MQ")
 	f.Add("9223372036854775808", "MQ==")
 	f.Add("+1", "K_o")
+	f.Add(payments.NewID("ch"), "MR")
+	f.Add("01", "M\nQ")
 	f.Fuzz(func(t *testing.T, seen, other string) {
 		same := func(text string) string { return text }
 		cursor := *listOf([]string{seen, ""}, 1, same, same).NextCursor
@@ -126,6 +129,8 @@ func FuzzCursor(f *testing.F) {
 				require.Zero(t, sequence)
 			} else {
 				require.Positive(t, sequence)
+				again := *listOf([]string{strconv.FormatInt(sequence, 10), ""}, 1, same, same).NextCursor
+				require.Equal(t, again, text, "a sequence has one cursor")
 			}
 		}
 	})

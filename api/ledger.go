@@ -104,7 +104,7 @@ func (q *query) sequence() int64 {
 	seen := q.cursor(func(text string) bool {
 		value, err := strconv.ParseInt(text, 10, 64)
 
-		return err == nil && value > 0
+		return err == nil && value > 0 && strconv.FormatInt(value, 10) == text
 	})
 	value, _ := strconv.ParseInt(seen, 10, 64)
 

@@ -43,6 +43,17 @@ func TestListIsStable(t *testing.T) {
 	require.Empty(t, cursor)
 }
 
+// A page has one cursor: what decodes to the same bytes in another form was not
+// given by us.
+func TestACursorWithSpareBitsIsRefused(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, cursor := range []string{"MR", "M%0AQ", "MQ%3D%3D", "KzE", "MDE"} {
+		b.refused(b.get("/v1/events?cursor="+cursor), payments.CodeInvalidRequest)
+	}
+	require.Equal(t, http.StatusOK, b.get("/v1/events?cursor=MQ").status)
+}
+
 func TestListFilters(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
