@@ -161,11 +161,14 @@ func streamed(t *testing.T, from io.Reader) (all []string, retry time.Duration) 
 
 // dispatched reads a whole stream by the steps of the standard ("Interpreting
 // an event stream"), whose lines end in a line feed, with or without a carriage
-// return before it.
+// return before it. A carriage return at the very end is the end of a line too.
 func dispatched(stream string) (all []string) {
 	var buffer strings.Builder
 	given := false
 	lines := strings.Split(stream, "\n")
+	if lines[len(lines)-1] == "\r" {
+		lines = append(lines, "")
+	}
 	for _, line := range lines[:len(lines)-1] {
 		line = strings.TrimSuffix(line, "\r")
 		if line == "" {
