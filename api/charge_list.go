@@ -36,7 +36,8 @@ func (s *Server) listCharges(c *call) error {
 	}
 	ctx, cancel := c.context()
 	defer cancel()
-	rows, err := c.readCharges(ctx, page, filter)
+	narrowed := page.within(payments.PrefixCharge, filter.createdAfter, filter.createdBefore)
+	rows, err := c.readCharges(ctx, narrowed, filter)
 	if err != nil {
 		return err
 	}
@@ -66,18 +67,18 @@ func (c *call) readCharges(ctx context.Context, p page, f chargeFilter) ([]db.Ch
 	switch {
 	case f.hasExternalID:
 		return c.env.Store.ReadChargePageByExternalID(ctx, db.ReadChargePageByExternalIDParams{
-			WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(), Status: f.status,
+			WorkspaceID: workspace, BeforeID: p.before, AfterID: p.after, MaxRows: p.rows(), Status: f.status,
 			ExternalID: f.externalID, CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 		})
 	case f.status != "":
 		return c.env.Store.ReadChargePageByStatus(ctx, db.ReadChargePageByStatusParams{
-			WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(), Status: f.status,
+			WorkspaceID: workspace, BeforeID: p.before, AfterID: p.after, MaxRows: p.rows(), Status: f.status,
 			CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 		})
 	}
 
 	return c.env.Store.ReadChargePage(ctx, db.ReadChargePageParams{
-		WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(),
+		WorkspaceID: workspace, BeforeID: p.before, AfterID: p.after, MaxRows: p.rows(),
 		CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 	})
 }

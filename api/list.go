@@ -1,11 +1,38 @@
 package api
 
-import "encoding/base64"
+import (
+	"encoding/base64"
+	"time"
 
-// page is which part of a list is asked for: limit rows below before.
+	"github.com/lntpay/lntpay/payments"
+)
+
+// page is which part of a list is asked for: limit rows below before, and above
+// after.
 type page struct {
-	limit  int
-	before string
+	limit         int
+	before, after string
+}
+
+const (
+	// An id is made before its row, by the clock of the api: an hour for how far
+	// that may be ahead of Postgres', and a day for a row that was made by a
+	// late repeat of a POST, for as long as its Idempotency-Key is promised.
+	idAhead  = time.Hour
+	idBehind = 24 * time.Hour
+)
+
+// within narrows a page to the ids of rows that were made between two times, so
+// that rows before and after need not be read to be left out.
+func (p page) within(prefix string, createdAfter, createdBefore time.Time) page {
+	if createdBefore.Before(farAway) {
+		p.before = min(p.before, payments.FirstID(prefix, later(longAgo, createdBefore.Add(idAhead))))
+	}
+	if createdAfter.After(longAgo) {
+		p.after = payments.FirstID(prefix, later(longAgo, createdAfter.Add(-idBehind)))
+	}
+
+	return p
 }
 
 // rows is how many to read: one more tells whether there are more.
@@ -33,4 +60,12 @@ func listOf[Row, T any](rows []Row, limit int, seen func(Row) string, object fun
 	}
 
 	return answer
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+
+	return b
 }

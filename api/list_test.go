@@ -86,6 +86,25 @@ func TestListFilters(t *testing.T) {
 	}
 }
 
+// TestListFindsWhatWasMadeLate: a repeat of a POST makes the row long after its
+// id was made, and a clock may be ahead of another.
+func TestListFindsWhatWasMadeLate(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	early, late := b.charge(`{"amount_sats":1}`), b.charge(`{"amount_sats":2}`)
+	for id, by := range map[string]string{early: "-59 minutes", late: "23 hours"} {
+		_, err := b.store.Pool.Exec(t.Context(), `UPDATE charge SET created_at = created_at + $2::interval WHERE id = $1`, id, by)
+		require.NoError(t, err)
+	}
+	at := func(after time.Duration) string { return url.QueryEscape(time.Now().Add(after).Format(time.RFC3339)) }
+	ids, _ := b.list(b.get("/v1/charges?created_after=" + at(22*time.Hour)))
+	require.Equal(t, []string{late}, ids)
+	ids, _ = b.list(b.get("/v1/charges?status=pending&created_before=" + at(-58*time.Minute)))
+	require.Equal(t, []string{early}, ids)
+	ids, _ = b.list(b.get("/v1/charges?created_before=1970-01-01T00:00:01Z&created_after=0001-01-01T00:00:00Z"))
+	require.Empty(t, ids)
+}
+
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

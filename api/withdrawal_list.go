@@ -32,7 +32,8 @@ func (s *Server) listWithdrawals(c *call) error {
 	}
 	ctx, cancel := c.context()
 	defer cancel()
-	rows, err := c.readWithdrawals(ctx, page, filter)
+	narrowed := page.within(payments.PrefixWithdrawal, filter.createdAfter, filter.createdBefore)
+	rows, err := c.readWithdrawals(ctx, narrowed, filter)
 	if err != nil {
 		return err
 	}
@@ -69,23 +70,23 @@ func (c *call) readWithdrawals(ctx context.Context, p page, f withdrawalFilter) 
 	switch {
 	case f.hasExternalID:
 		return c.env.Store.ReadWithdrawalPageByExternalID(ctx, db.ReadWithdrawalPageByExternalIDParams{
-			WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(), Statuses: f.statuses,
+			WorkspaceID: workspace, BeforeID: p.before, AfterID: p.after, MaxRows: p.rows(), Statuses: f.statuses,
 			ExternalID: f.externalID, CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 		})
 	case len(f.statuses) == 0:
 		return c.env.Store.ReadWithdrawalPage(ctx, db.ReadWithdrawalPageParams{
-			WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(),
+			WorkspaceID: workspace, BeforeID: p.before, AfterID: p.after, MaxRows: p.rows(),
 			CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 		})
 	case f.open():
 		return c.env.Store.ReadWithdrawalPageOpen(ctx, db.ReadWithdrawalPageOpenParams{
-			WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(), Statuses: f.statuses,
+			WorkspaceID: workspace, BeforeID: p.before, AfterID: p.after, MaxRows: p.rows(), Statuses: f.statuses,
 			CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 		})
 	}
 
 	return c.env.Store.ReadWithdrawalPageByStatus(ctx, db.ReadWithdrawalPageByStatusParams{
-		WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(), Statuses: f.statuses,
+		WorkspaceID: workspace, BeforeID: p.before, AfterID: p.after, MaxRows: p.rows(), Statuses: f.statuses,
 		CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 	})
 }
