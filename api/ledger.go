@@ -89,7 +89,7 @@ func (s *Server) listTransfers(c *call) error {
 	}
 	ctx, cancel := c.context()
 	defer cancel()
-	rows, err := ledger.Transfers(ctx, c.env.Store.Pool, filter)
+	rows, err := ledger.Transfers(ctx, c.env.Store.Planned(), filter)
 	if err != nil {
 		return err
 	}

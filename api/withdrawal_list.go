@@ -69,23 +69,23 @@ func (c *call) readWithdrawals(ctx context.Context, p page, f withdrawalFilter) 
 	workspace := c.key.workspaceID
 	switch {
 	case f.hasExternalID:
-		return c.env.Store.ReadWithdrawalPageByExternalID(ctx, db.ReadWithdrawalPageByExternalIDParams{
+		return c.env.Store.Lists().ReadWithdrawalPageByExternalID(ctx, db.ReadWithdrawalPageByExternalIDParams{
 			WorkspaceID: workspace, BeforeID: p.before, AfterID: p.after, MaxRows: p.rows(), Statuses: f.statuses,
 			ExternalID: f.externalID, CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 		})
 	case len(f.statuses) == 0:
-		return c.env.Store.ReadWithdrawalPage(ctx, db.ReadWithdrawalPageParams{
+		return c.env.Store.Lists().ReadWithdrawalPage(ctx, db.ReadWithdrawalPageParams{
 			WorkspaceID: workspace, BeforeID: p.before, AfterID: p.after, MaxRows: p.rows(),
 			CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 		})
 	case f.open():
-		return c.env.Store.ReadWithdrawalPageOpen(ctx, db.ReadWithdrawalPageOpenParams{
+		return c.env.Store.Lists().ReadWithdrawalPageOpen(ctx, db.ReadWithdrawalPageOpenParams{
 			WorkspaceID: workspace, BeforeID: p.before, AfterID: p.after, MaxRows: p.rows(), Statuses: f.statuses,
 			CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 		})
 	}
 
-	return c.env.Store.ReadWithdrawalPageByStatus(ctx, db.ReadWithdrawalPageByStatusParams{
+	return c.env.Store.Lists().ReadWithdrawalPageByStatus(ctx, db.ReadWithdrawalPageByStatusParams{
 		WorkspaceID: workspace, BeforeID: p.before, AfterID: p.after, MaxRows: p.rows(), Statuses: f.statuses,
 		CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 	})

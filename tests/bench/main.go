@@ -34,7 +34,11 @@ type bench struct {
 }
 
 // sizes are how much the parts that take minutes plant or open.
-type sizes struct{ open, closed, burst, storm int }
+type sizes struct {
+	open, closed, burst, storm int
+	// keep leaves their databases behind.
+	keep bool
+}
 
 func main() {
 	only := flag.String("only", "", "one part: create, settle, withdraw, streams or ledger (default: these), or growth, expiries or storm")
@@ -45,6 +49,7 @@ func main() {
 	flag.IntVar(&of.closed, "closed", 1_000_000, "closed charges of growth")
 	flag.IntVar(&of.burst, "burst", 10_000, "charges that expire at once, of expiries")
 	flag.IntVar(&of.storm, "storm", 20_000, "charges that are open when the worker is killed, of storm")
+	flag.BoolVar(&of.keep, "keep", false, "leave the databases of growth, expiries and storm behind, to look at their plans")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

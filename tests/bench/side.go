@@ -208,7 +208,9 @@ func (s *side) close(ctx context.Context) {
 	if s.store != nil {
 		s.store.Close()
 	}
-	if err := s.admin(context.WithoutCancel(ctx), "postgres", "DROP DATABASE "+s.name+" WITH (FORCE)"); err != nil {
+	if s.sizes.keep {
+		fmt.Println("kept:", s.dev.DatabaseURL, "workspace", s.workspace)
+	} else if err := s.admin(context.WithoutCancel(ctx), "postgres", "DROP DATABASE "+s.name+" WITH (FORCE)"); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", s.name, "is left behind:", err)
 	}
 	_ = os.RemoveAll(s.dir)
