@@ -36,8 +36,7 @@ func (s *Server) listCharges(c *call) error {
 	}
 	ctx, cancel := c.context()
 	defer cancel()
-	narrowed := page.within(payments.PrefixCharge, filter.createdAfter, filter.createdBefore)
-	rows, err := c.readCharges(ctx, narrowed, filter)
+	rows, err := c.readCharges(ctx, page.madeBefore(payments.PrefixCharge, filter.createdBefore), filter)
 	if err != nil {
 		return err
 	}
@@ -67,18 +66,18 @@ func (c *call) readCharges(ctx context.Context, p page, f chargeFilter) ([]db.Ch
 	switch {
 	case f.hasExternalID:
 		return c.env.Store.Lists().ReadChargePageByExternalID(ctx, db.ReadChargePageByExternalIDParams{
-			WorkspaceID: workspace, BeforeID: p.before, AfterID: p.after, MaxRows: p.rows(), Status: f.status,
+			WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(), Status: f.status,
 			ExternalID: f.externalID, CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 		})
 	case f.status != "":
 		return c.env.Store.Lists().ReadChargePageByStatus(ctx, db.ReadChargePageByStatusParams{
-			WorkspaceID: workspace, BeforeID: p.before, AfterID: p.after, MaxRows: p.rows(), Status: f.status,
+			WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(), Status: f.status,
 			CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 		})
 	}
 
 	return c.env.Store.Lists().ReadChargePage(ctx, db.ReadChargePageParams{
-		WorkspaceID: workspace, BeforeID: p.before, AfterID: p.after, MaxRows: p.rows(),
+		WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(),
 		CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 	})
 }

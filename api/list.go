@@ -7,29 +7,27 @@ import (
 	"github.com/lntpay/lntpay/payments"
 )
 
-// page is which part of a list is asked for: limit rows below before, and above
-// after.
+// page is which part of a list is asked for: limit rows below before.
 type page struct {
-	limit         int
-	before, after string
+	limit  int
+	before string
 }
 
-const (
-	// An id is made before its row, by the clock of the api: an hour for how far
-	// that may be ahead of Postgres', and a day for a row that was made by a
-	// late repeat of a POST, for as long as its Idempotency-Key is promised.
-	idAhead  = time.Hour
-	idBehind = 24 * time.Hour
-)
+// idAhead is how far the clock of an api, by which ids are made, may be ahead of
+// Postgres'. An id may be much older than its row, where a late repeat of a POST
+// has made that, but not newer.
+const idAhead = time.Hour
 
-// within narrows a page to the ids of rows that were made between two times, so
-// that rows before and after need not be read to be left out.
-func (p page) within(prefix string, createdAfter, createdBefore time.Time) page {
+// madeBefore leaves out the ids that are newer than the rows that are asked for:
+// without a look at the id, a list would be read from its end to where they
+// begin.
+func (p page) madeBefore(prefix string, createdBefore time.Time) page {
 	if createdBefore.Before(farAway) {
-		p.before = min(p.before, payments.FirstID(prefix, later(longAgo, createdBefore.Add(idAhead))))
-	}
-	if createdAfter.After(longAgo) {
-		p.after = payments.FirstID(prefix, later(longAgo, createdAfter.Add(-idBehind)))
+		at := createdBefore.Add(idAhead)
+		if at.Before(longAgo) {
+			at = longAgo
+		}
+		p.before = min(p.before, payments.FirstID(prefix, at))
 	}
 
 	return p
@@ -60,12 +58,4 @@ func listOf[Row, T any](rows []Row, limit int, seen func(Row) string, object fun
 	}
 
 	return answer
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-
-	return b
 }

@@ -92,12 +92,12 @@ func TestListFindsWhatWasMadeLate(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	early, late := b.charge(`{"amount_sats":1}`), b.charge(`{"amount_sats":2}`)
-	for id, by := range map[string]string{early: "-59 minutes", late: "23 hours"} {
+	for id, by := range map[string]string{early: "-59 minutes", late: "30 days"} {
 		_, err := b.store.Pool.Exec(t.Context(), `UPDATE charge SET created_at = created_at + $2::interval WHERE id = $1`, id, by)
 		require.NoError(t, err)
 	}
 	at := func(after time.Duration) string { return url.QueryEscape(time.Now().Add(after).Format(time.RFC3339)) }
-	ids, _ := b.list(b.get("/v1/charges?created_after=" + at(22*time.Hour)))
+	ids, _ := b.list(b.get("/v1/charges?created_after=" + at(29*24*time.Hour)))
 	require.Equal(t, []string{late}, ids)
 	ids, _ = b.list(b.get("/v1/charges?status=pending&created_before=" + at(-58*time.Minute)))
 	require.Equal(t, []string{early}, ids)

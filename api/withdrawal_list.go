@@ -32,8 +32,7 @@ func (s *Server) listWithdrawals(c *call) error {
 	}
 	ctx, cancel := c.context()
 	defer cancel()
-	narrowed := page.within(payments.PrefixWithdrawal, filter.createdAfter, filter.createdBefore)
-	rows, err := c.readWithdrawals(ctx, narrowed, filter)
+	rows, err := c.readWithdrawals(ctx, page.madeBefore(payments.PrefixWithdrawal, filter.createdBefore), filter)
 	if err != nil {
 		return err
 	}
@@ -70,23 +69,23 @@ func (c *call) readWithdrawals(ctx context.Context, p page, f withdrawalFilter) 
 	switch {
 	case f.hasExternalID:
 		return c.env.Store.Lists().ReadWithdrawalPageByExternalID(ctx, db.ReadWithdrawalPageByExternalIDParams{
-			WorkspaceID: workspace, BeforeID: p.before, AfterID: p.after, MaxRows: p.rows(), Statuses: f.statuses,
+			WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(), Statuses: f.statuses,
 			ExternalID: f.externalID, CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 		})
 	case len(f.statuses) == 0:
 		return c.env.Store.Lists().ReadWithdrawalPage(ctx, db.ReadWithdrawalPageParams{
-			WorkspaceID: workspace, BeforeID: p.before, AfterID: p.after, MaxRows: p.rows(),
+			WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(),
 			CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 		})
 	case f.open():
 		return c.env.Store.Lists().ReadWithdrawalPageOpen(ctx, db.ReadWithdrawalPageOpenParams{
-			WorkspaceID: workspace, BeforeID: p.before, AfterID: p.after, MaxRows: p.rows(), Statuses: f.statuses,
+			WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(), Statuses: f.statuses,
 			CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 		})
 	}
 
 	return c.env.Store.Lists().ReadWithdrawalPageByStatus(ctx, db.ReadWithdrawalPageByStatusParams{
-		WorkspaceID: workspace, BeforeID: p.before, AfterID: p.after, MaxRows: p.rows(), Statuses: f.statuses,
+		WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(), Statuses: f.statuses,
 		CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 	})
 }

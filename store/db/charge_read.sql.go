@@ -55,15 +55,14 @@ func (q *Queries) ReadCharge(ctx context.Context, arg ReadChargeParams) (Charge,
 
 const readChargePage = `-- name: ReadChargePage :many
 SELECT id, workspace_id, node, key_id, payment_hash, status, amount_msat, amount_paid_msat, description, metadata, external_id, expires_in_s, bolt11, add_index, warnings, settling_by, created_at, expires_at, paid_at, closed_at, next_check_at, l402_resource, l402_revoked_at FROM charge
-WHERE workspace_id = $1 AND status <> 'creating' AND id < $2 AND id > $3
-  AND created_at > $4 AND created_at < $5
-ORDER BY id DESC LIMIT $6
+WHERE workspace_id = $1 AND status <> 'creating' AND id < $2
+  AND created_at > $3 AND created_at < $4
+ORDER BY id DESC LIMIT $5
 `
 
 type ReadChargePageParams struct {
 	WorkspaceID   string
 	BeforeID      string
-	AfterID       string
 	CreatedAfter  time.Time
 	CreatedBefore time.Time
 	MaxRows       int32
@@ -73,7 +72,6 @@ func (q *Queries) ReadChargePage(ctx context.Context, arg ReadChargePageParams) 
 	rows, err := q.db.Query(ctx, readChargePage,
 		arg.WorkspaceID,
 		arg.BeforeID,
-		arg.AfterID,
 		arg.CreatedAfter,
 		arg.CreatedBefore,
 		arg.MaxRows,
@@ -123,16 +121,15 @@ func (q *Queries) ReadChargePage(ctx context.Context, arg ReadChargePageParams) 
 const readChargePageByExternalID = `-- name: ReadChargePageByExternalID :many
 SELECT id, workspace_id, node, key_id, payment_hash, status, amount_msat, amount_paid_msat, description, metadata, external_id, expires_in_s, bolt11, add_index, warnings, settling_by, created_at, expires_at, paid_at, closed_at, next_check_at, l402_resource, l402_revoked_at FROM charge
 WHERE workspace_id = $1 AND status <> 'creating' AND external_id = $2::text
-  AND id < $3 AND id > $4 AND ($5::text = '' OR status = $5::text)
-  AND created_at > $6 AND created_at < $7
-ORDER BY id DESC LIMIT $8
+  AND id < $3 AND ($4::text = '' OR status = $4::text)
+  AND created_at > $5 AND created_at < $6
+ORDER BY id DESC LIMIT $7
 `
 
 type ReadChargePageByExternalIDParams struct {
 	WorkspaceID   string
 	ExternalID    string
 	BeforeID      string
-	AfterID       string
 	Status        string
 	CreatedAfter  time.Time
 	CreatedBefore time.Time
@@ -144,7 +141,6 @@ func (q *Queries) ReadChargePageByExternalID(ctx context.Context, arg ReadCharge
 		arg.WorkspaceID,
 		arg.ExternalID,
 		arg.BeforeID,
-		arg.AfterID,
 		arg.Status,
 		arg.CreatedAfter,
 		arg.CreatedBefore,
@@ -194,16 +190,15 @@ func (q *Queries) ReadChargePageByExternalID(ctx context.Context, arg ReadCharge
 
 const readChargePageByStatus = `-- name: ReadChargePageByStatus :many
 SELECT id, workspace_id, node, key_id, payment_hash, status, amount_msat, amount_paid_msat, description, metadata, external_id, expires_in_s, bolt11, add_index, warnings, settling_by, created_at, expires_at, paid_at, closed_at, next_check_at, l402_resource, l402_revoked_at FROM charge
-WHERE workspace_id = $1 AND status <> 'creating' AND status = $2 AND id < $3 AND id > $4
-  AND created_at > $5 AND created_at < $6
-ORDER BY id DESC LIMIT $7
+WHERE workspace_id = $1 AND status <> 'creating' AND status = $2 AND id < $3
+  AND created_at > $4 AND created_at < $5
+ORDER BY id DESC LIMIT $6
 `
 
 type ReadChargePageByStatusParams struct {
 	WorkspaceID   string
 	Status        string
 	BeforeID      string
-	AfterID       string
 	CreatedAfter  time.Time
 	CreatedBefore time.Time
 	MaxRows       int32
@@ -214,7 +209,6 @@ func (q *Queries) ReadChargePageByStatus(ctx context.Context, arg ReadChargePage
 		arg.WorkspaceID,
 		arg.Status,
 		arg.BeforeID,
-		arg.AfterID,
 		arg.CreatedAfter,
 		arg.CreatedBefore,
 		arg.MaxRows,

@@ -140,15 +140,14 @@ func (q *Queries) ReadWithdrawal(ctx context.Context, arg ReadWithdrawalParams) 
 
 const readWithdrawalPage = `-- name: ReadWithdrawalPage :many
 SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at, absent_since FROM withdrawal
-WHERE workspace_id = $1 AND id < $2 AND id > $3
-  AND created_at > $4 AND created_at < $5
-ORDER BY id DESC LIMIT $6
+WHERE workspace_id = $1 AND id < $2
+  AND created_at > $3 AND created_at < $4
+ORDER BY id DESC LIMIT $5
 `
 
 type ReadWithdrawalPageParams struct {
 	WorkspaceID   string
 	BeforeID      string
-	AfterID       string
 	CreatedAfter  time.Time
 	CreatedBefore time.Time
 	MaxRows       int32
@@ -158,7 +157,6 @@ func (q *Queries) ReadWithdrawalPage(ctx context.Context, arg ReadWithdrawalPage
 	rows, err := q.db.Query(ctx, readWithdrawalPage,
 		arg.WorkspaceID,
 		arg.BeforeID,
-		arg.AfterID,
 		arg.CreatedAfter,
 		arg.CreatedBefore,
 		arg.MaxRows,
@@ -218,17 +216,16 @@ func (q *Queries) ReadWithdrawalPage(ctx context.Context, arg ReadWithdrawalPage
 
 const readWithdrawalPageByExternalID = `-- name: ReadWithdrawalPageByExternalID :many
 SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at, absent_since FROM withdrawal
-WHERE workspace_id = $1 AND external_id = $2::text AND id < $3 AND id > $4
-  AND (cardinality($5::text[]) = 0 OR status = ANY($5::text[]))
-  AND created_at > $6 AND created_at < $7
-ORDER BY id DESC LIMIT $8
+WHERE workspace_id = $1 AND external_id = $2::text AND id < $3
+  AND (cardinality($4::text[]) = 0 OR status = ANY($4::text[]))
+  AND created_at > $5 AND created_at < $6
+ORDER BY id DESC LIMIT $7
 `
 
 type ReadWithdrawalPageByExternalIDParams struct {
 	WorkspaceID   string
 	ExternalID    string
 	BeforeID      string
-	AfterID       string
 	Statuses      []string
 	CreatedAfter  time.Time
 	CreatedBefore time.Time
@@ -241,7 +238,6 @@ func (q *Queries) ReadWithdrawalPageByExternalID(ctx context.Context, arg ReadWi
 		arg.WorkspaceID,
 		arg.ExternalID,
 		arg.BeforeID,
-		arg.AfterID,
 		arg.Statuses,
 		arg.CreatedAfter,
 		arg.CreatedBefore,
@@ -302,16 +298,15 @@ func (q *Queries) ReadWithdrawalPageByExternalID(ctx context.Context, arg ReadWi
 
 const readWithdrawalPageByStatus = `-- name: ReadWithdrawalPageByStatus :many
 SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at, absent_since FROM withdrawal
-WHERE workspace_id = $1 AND status = ANY($2::text[]) AND id < $3 AND id > $4
-  AND created_at > $5 AND created_at < $6
-ORDER BY id DESC LIMIT $7
+WHERE workspace_id = $1 AND status = ANY($2::text[]) AND id < $3
+  AND created_at > $4 AND created_at < $5
+ORDER BY id DESC LIMIT $6
 `
 
 type ReadWithdrawalPageByStatusParams struct {
 	WorkspaceID   string
 	Statuses      []string
 	BeforeID      string
-	AfterID       string
 	CreatedAfter  time.Time
 	CreatedBefore time.Time
 	MaxRows       int32
@@ -322,7 +317,6 @@ func (q *Queries) ReadWithdrawalPageByStatus(ctx context.Context, arg ReadWithdr
 		arg.WorkspaceID,
 		arg.Statuses,
 		arg.BeforeID,
-		arg.AfterID,
 		arg.CreatedAfter,
 		arg.CreatedBefore,
 		arg.MaxRows,
@@ -383,16 +377,15 @@ func (q *Queries) ReadWithdrawalPageByStatus(ctx context.Context, arg ReadWithdr
 const readWithdrawalPageOpen = `-- name: ReadWithdrawalPageOpen :many
 SELECT id, workspace_id, node, kind, status, review_reason, payment_hash, destination, bolt11, amountless, charge_id, amount_msat, max_fee_msat, fee_msat, preimage, failure_code, description, metadata, external_id, invoice_expires_at, sends, sent_at, payment_index, htlc_attempts, htlc_expiry_height, checked_at, no_htlcs_since, finding, finding_at, finding_sends, created_at, completed_at, next_check_at, absent_since FROM withdrawal
 WHERE workspace_id = $1 AND status IN ('held', 'sending', 'following')
-  AND status = ANY($2::text[]) AND id < $3 AND id > $4
-  AND created_at > $5 AND created_at < $6
-ORDER BY id DESC LIMIT $7
+  AND status = ANY($2::text[]) AND id < $3
+  AND created_at > $4 AND created_at < $5
+ORDER BY id DESC LIMIT $6
 `
 
 type ReadWithdrawalPageOpenParams struct {
 	WorkspaceID   string
 	Statuses      []string
 	BeforeID      string
-	AfterID       string
 	CreatedAfter  time.Time
 	CreatedBefore time.Time
 	MaxRows       int32
@@ -404,7 +397,6 @@ func (q *Queries) ReadWithdrawalPageOpen(ctx context.Context, arg ReadWithdrawal
 		arg.WorkspaceID,
 		arg.Statuses,
 		arg.BeforeID,
-		arg.AfterID,
 		arg.CreatedAfter,
 		arg.CreatedBefore,
 		arg.MaxRows,

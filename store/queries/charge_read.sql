@@ -6,20 +6,20 @@ WHERE id = @id AND workspace_id = @workspace_id AND status <> 'creating';
 
 -- name: ReadChargePage :many
 SELECT * FROM charge
-WHERE workspace_id = @workspace_id AND status <> 'creating' AND id < @before_id AND id > @after_id
+WHERE workspace_id = @workspace_id AND status <> 'creating' AND id < @before_id
   AND created_at > @created_after AND created_at < @created_before
 ORDER BY id DESC LIMIT @max_rows;
 
 -- name: ReadChargePageByStatus :many
 SELECT * FROM charge
-WHERE workspace_id = @workspace_id AND status <> 'creating' AND status = @status AND id < @before_id AND id > @after_id
+WHERE workspace_id = @workspace_id AND status <> 'creating' AND status = @status AND id < @before_id
   AND created_at > @created_after AND created_at < @created_before
 ORDER BY id DESC LIMIT @max_rows;
 
 -- name: ReadChargePageByExternalID :many
 SELECT * FROM charge
 WHERE workspace_id = @workspace_id AND status <> 'creating' AND external_id = @external_id::text
-  AND id < @before_id AND id > @after_id AND (@status::text = '' OR status = @status::text)
+  AND id < @before_id AND (@status::text = '' OR status = @status::text)
   AND created_at > @created_after AND created_at < @created_before
 ORDER BY id DESC LIMIT @max_rows;
 

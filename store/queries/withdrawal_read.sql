@@ -3,7 +3,7 @@ SELECT * FROM withdrawal WHERE id = @id AND workspace_id = @workspace_id;
 
 -- name: ReadWithdrawalPage :many
 SELECT * FROM withdrawal
-WHERE workspace_id = @workspace_id AND id < @before_id AND id > @after_id
+WHERE workspace_id = @workspace_id AND id < @before_id
   AND created_at > @created_after AND created_at < @created_before
 ORDER BY id DESC LIMIT @max_rows;
 
@@ -11,20 +11,20 @@ ORDER BY id DESC LIMIT @max_rows;
 -- name: ReadWithdrawalPageOpen :many
 SELECT * FROM withdrawal
 WHERE workspace_id = @workspace_id AND status IN ('held', 'sending', 'following')
-  AND status = ANY(@statuses::text[]) AND id < @before_id AND id > @after_id
+  AND status = ANY(@statuses::text[]) AND id < @before_id
   AND created_at > @created_after AND created_at < @created_before
 ORDER BY id DESC LIMIT @max_rows;
 
 -- name: ReadWithdrawalPageByStatus :many
 SELECT * FROM withdrawal
-WHERE workspace_id = @workspace_id AND status = ANY(@statuses::text[]) AND id < @before_id AND id > @after_id
+WHERE workspace_id = @workspace_id AND status = ANY(@statuses::text[]) AND id < @before_id
   AND created_at > @created_after AND created_at < @created_before
 ORDER BY id DESC LIMIT @max_rows;
 
 -- No statuses are all of them.
 -- name: ReadWithdrawalPageByExternalID :many
 SELECT * FROM withdrawal
-WHERE workspace_id = @workspace_id AND external_id = @external_id::text AND id < @before_id AND id > @after_id
+WHERE workspace_id = @workspace_id AND external_id = @external_id::text AND id < @before_id
   AND (cardinality(@statuses::text[]) = 0 OR status = ANY(@statuses::text[]))
   AND created_at > @created_after AND created_at < @created_before
 ORDER BY id DESC LIMIT @max_rows;

@@ -209,7 +209,7 @@ func (s *side) close(ctx context.Context) {
 		s.store.Close()
 	}
 	if s.sizes.keep {
-		fmt.Println("kept:", s.dev.DatabaseURL, "workspace", s.workspace)
+		fmt.Println("kept: the database", s.name, "with the workspace", s.workspace)
 	} else if err := s.admin(context.WithoutCancel(ctx), "postgres", "DROP DATABASE "+s.name+" WITH (FORCE)"); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", s.name, "is left behind:", err)
 	}
