@@ -14,6 +14,8 @@ const (
 	normalWindow = 20
 	// normalTimes is how much slower than before the median of those may be.
 	normalTimes = 1.5
+	// normalMost is how much slower the slowest of them may be.
+	normalMost = 5
 	// normalWithin bounds the wait for that.
 	normalWithin = 5 * time.Minute
 	stormLife    = 6 * 24 * time.Hour
@@ -77,8 +79,8 @@ func (s *side) killAndWatch(ctx context.Context, median float64) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("worker killed: the first charge was created %.1f s later, and %d in a row had a median of at most %.1f × the %.1f ms before, from %.1f s later on; its memory then %.1f MiB\n\n",
-		ready.Seconds(), normalWindow, normalTimes, median, normal.Seconds(), mib(memory))
+	fmt.Printf("worker killed: the first charge was created %.1f s later, and from %.1f s later on %d in a row had a median of at most %.1f × the %.1f ms before and none more than %d ×; its memory then %.1f MiB\n\n",
+		ready.Seconds(), normal.Seconds(), normalWindow, normalTimes, median, normalMost, mib(memory))
 
 	return nil
 }
@@ -114,7 +116,7 @@ func (s *side) awaitNormal(ctx context.Context, median float64, killed time.Time
 			took[i] = one.took
 		}
 		slices.Sort(took)
-		if took[normalWindow/2] <= normalTimes*median {
+		if took[normalWindow/2] <= normalTimes*median && took[normalWindow-1] <= normalMost*median {
 			return window[0].began.Sub(killed), first, nil
 		}
 	}
