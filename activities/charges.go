@@ -27,6 +27,9 @@ type Charges struct {
 	Keys   *lightning.KeyRing
 	Settle *Settler
 	Alerts *Alerts
+
+	// expiries bounds those that are closed because their time is over.
+	expiries turns
 }
 
 // errOutcomeUnknown tells the workflow that the client's time is over and
@@ -65,6 +68,9 @@ func (a *Charges) LookAtCharge(ctx context.Context, id string) (workflows.Charge
 		PaymentHash: hex.EncodeToString(row.Charge.PaymentHash),
 		Status:      payments.ChargeStatus(row.Charge.Status), DueIn: time.Duration(row.DueInMs) * time.Millisecond,
 		HasReceipt: row.HasReceipt, Claimed: row.Charge.SettlingBy != nil,
+	}
+	if state.DueIn > 0 {
+		state.DueIn += spread(id, time.Duration(row.Charge.ExpiresInS)*time.Second)
 	}
 	if !state.Status.Closed() {
 		return state, nil
