@@ -43,6 +43,15 @@ func TestListIsStable(t *testing.T) {
 	require.Empty(t, cursor)
 }
 
+// What is wrong is named in plain text, whatever the name is.
+func TestAParameterWithNULInItsNameIsNamedWithoutIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	answer := b.get("/v1/charges?a%00b%ff=1")
+	b.refused(answer, payments.CodeInvalidRequest)
+	require.Contains(t, answer.body, `"field":"ab"`)
+}
+
 // A page has one cursor: what decodes to the same bytes in another form was not
 // given by us.
 func TestACursorWithSpareBitsIsRefused(t *testing.T) {

@@ -138,7 +138,7 @@ func (q *query) cursor(valid func(string) bool) string {
 func (q *query) result() error {
 	for name := range q.values {
 		if !slices.Contains(q.known, name) {
-			q.fail(name, "is not a parameter of this request")
+			q.fail(strings.ReplaceAll(strings.ToValidUTF8(name, ""), "\x00", ""), "is not a parameter of this request")
 		}
 	}
 	if len(q.errors) > 0 {

@@ -45,6 +45,9 @@ func CheckURL(raw string, p Policy) error {
 	if err != nil || u.Opaque != "" || u.Host == "" {
 		return refuse("it is not an absolute URL such as https://example.com/webhooks")
 	}
+	if strings.Contains(raw, " ") {
+		return refuse("it contains a space (write %%20)")
+	}
 	if u.User != nil {
 		return refuse("it contains a user name or password")
 	}

@@ -62,6 +62,8 @@ func TestCheckURL(t *testing.T) {
 		{"https://", nil},
 		{"", nil},
 		{"https://exa mple.com/", nil},
+		{"https://example.com/a b", nil},
+		{"https://example.com/a%20b", all},
 		{"https://example.com/\r\nX: y", nil},
 		{"https://-example.com/", nil},
 		{"https://example..com/", nil},

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/lightningnetwork/lnd/lnwire"
@@ -154,7 +155,7 @@ func FuzzInvoice(f *testing.F) {
 			options = append(options, amount(msat))
 		}
 		got, accepted := judge(t, regtest(t, options...), "regtest")
-		require.Equal(t, msat <= uint64(payments.MaxMsat) && cltv <= 65_532, accepted)
+		require.Equal(t, msat <= uint64(payments.MaxMsat) && cltv <= 65_532 && utf8.ValidString(description), accepted)
 		if !accepted {
 			return
 		}
