@@ -209,8 +209,11 @@ func (s *side) close(ctx context.Context) {
 		s.store.Close()
 	}
 	if s.sizes.keep {
-		fmt.Println("kept: the database", s.name, "with the workspace", s.workspace)
-	} else if err := s.admin(context.WithoutCancel(ctx), "postgres", "DROP DATABASE "+s.name+" WITH (FORCE)"); err != nil {
+		fmt.Println("kept: the database", s.name, "with the workspace", s.workspace, "and the logs in", s.dir)
+
+		return
+	}
+	if err := s.admin(context.WithoutCancel(ctx), "postgres", "DROP DATABASE "+s.name+" WITH (FORCE)"); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", s.name, "is left behind:", err)
 	}
 	_ = os.RemoveAll(s.dir)
