@@ -17,7 +17,7 @@ import (
 // mustBeProblem checks that a refusal is one that clients are promised.
 func mustBeProblem(t *testing.T, err error, statuses ...int) {
 	t.Helper()
-	problem, plain := err.(*payments.Problem) //nolint:errorlint // A wrapped one would be logged as a failure of ours.
+	problem, plain := err.(*payments.Problem) // A wrapped one would be logged as a failure of ours.
 	require.True(t, plain, "%T %v", err, err)
 	require.Contains(t, statuses, problem.Status)
 	require.Equal(t, payments.NewProblem(problem.Code, "").Status, problem.Status, "a code has one status")

@@ -144,7 +144,7 @@ func FuzzHeaders(f *testing.F) {
 	f.Add("Basic eDp5", "é", "evt_00000000000000000000000000", "<script>", ",,")
 	trusting, err := newFailures(config.API{TrustedProxies: []string{"10.0.0.0/8"}})
 	require.NoError(f, err)
-	f.Fuzz(func(t *testing.T, authorization, key, event, request, forwarded string) {
+	f.Fuzz(func(t *testing.T, authorization, key, _, request, forwarded string) {
 		header := http.Header{"Authorization": {authorization}, "Idempotency-Key": {key}, "X-Forwarded-For": {forwarded}, "X-Request-Id": {request}}
 		if token := bearer(header); token != "" {
 			require.True(t, strings.EqualFold(authorization[:len("bearer ")], "bearer "))

@@ -64,7 +64,7 @@ func FuzzCheckURL(f *testing.F) {
 		}
 		require.Contains(t, host, ".")
 		last := host[strings.LastIndexByte(host, '.')+1:]
-		require.NotEqual(t, "", strings.Trim(last, "0123456789"), "some read it as a number")
+		require.NotEmpty(t, strings.Trim(last, "0123456789"), "some read it as a number")
 		require.False(t, strings.HasPrefix(strings.ToLower(last), "0x"))
 		if strict == nil {
 			require.Equal(t, "https", u.Scheme)

@@ -54,7 +54,7 @@ func main() {
 // run goes through all targets, whatever becomes of one.
 func (s settings) run(ctx context.Context, modules []string) error {
 	if len(modules) == 0 {
-		return errors.New("name the folders of modules, such as: .")
+		return errors.New("name the folders of modules, such as sdk/go")
 	}
 	var broken []string
 	ran := 0
