@@ -100,7 +100,8 @@ func checkPort(port string, p Policy) error {
 func checkHost(u *url.URL, p Policy) error {
 	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
 	if addr, err := netip.ParseAddr(host); err == nil {
-		if !addressAllowed(addr, p.private()) {
+		// A zone is a link of this host, which no receiver is beyond.
+		if addr.Zone() != "" || !addressAllowed(addr, p.private()) {
 			return refuse("its address is not on the public internet")
 		}
 

@@ -40,6 +40,7 @@ func TestCheckURL(t *testing.T) {
 		{"https://169.254.169.254/latest/meta-data", nil},
 		{"https://[::ffff:169.254.169.254]/", nil},
 		{"https://[fe80::1%25eth0]/", nil},
+		{"https://[::1%25%C6]/", nil},
 		{"https://metadata.google.internal/", nil},
 		{"https://0.0.0.0/", nil},
 		{"https://2130706433/", nil},

@@ -134,6 +134,9 @@ func FuzzStream(f *testing.F) {
 		if wholeRetry < 0 {
 			t.Fatal(wholeRetry)
 		}
+		if slices.ContainsFunc(whole, func(data string) bool { return strings.Contains(data, "\r") }) {
+			return // A carriage return alone ends no line here: LNTPay sends none.
+		}
 		// What it says is read again as it was said.
 		var again strings.Builder
 		for _, data := range whole {
