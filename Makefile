@@ -43,6 +43,14 @@ test-short: ## Run the tests that need no Lightning network
 test-sdk: ## Run the tests of sdk/go and the modules around it, which need nothing
 	for module in $(MODULES); do (cd $$module && go test $(ARGS) ./...); done
 
+# How long each target is fuzzed, and which: FUZZ=bolt11.
+FUZZTIME ?= 30s
+FUZZ     ?=
+
+.PHONY: fuzz
+fuzz: ## Fuzz all parsers of what comes from outside, each for FUZZTIME
+	go run ./tests/cmd/withpostgres go run ./tests/cmd/fuzz -for $(FUZZTIME) -run '$(FUZZ)' $(ARGS) . $(MODULES)
+
 .PHONY: lint
 lint: lint-format lint-modules lint-generated lint-vet lint-workflows lint-golangci ## Check everything that needs no running code
 

@@ -30,6 +30,9 @@ type Charges struct {
 	// Answers hears of each claim that OpenCharge answered, for a POST that waits
 	// in the same process; nil where none can.
 	Answers *workflows.Answers
+
+	// expiries bounds those that are closed because their time is over.
+	expiries turns
 }
 
 // errOutcomeUnknown tells the workflow that the client's time is over and
@@ -68,6 +71,9 @@ func (a *Charges) LookAtCharge(ctx context.Context, id string) (workflows.Charge
 		PaymentHash: hex.EncodeToString(row.Charge.PaymentHash),
 		Status:      payments.ChargeStatus(row.Charge.Status), DueIn: time.Duration(row.DueInMs) * time.Millisecond,
 		HasReceipt: row.HasReceipt, Claimed: row.Charge.SettlingBy != nil,
+	}
+	if state.DueIn > 0 {
+		state.DueIn += spread(id, time.Duration(row.Charge.ExpiresInS)*time.Second)
 	}
 	if !state.Status.Closed() {
 		return state, nil

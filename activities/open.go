@@ -223,7 +223,8 @@ func (a *Charges) finish(ctx context.Context, row *db.Charge, invoice lightning.
 
 	return workflows.ChargeState{
 		PaymentHash: lightning.Hash(row.PaymentHash).String(),
-		Status:      payments.ChargePending, DueIn: time.Until(invoice.ExpiresAt),
+		Status:      payments.ChargePending,
+		DueIn:       time.Until(invoice.ExpiresAt) + spread(row.ID, time.Duration(row.ExpiresInS)*time.Second),
 	}, nil
 }
 

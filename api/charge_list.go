@@ -36,7 +36,7 @@ func (s *Server) listCharges(c *call) error {
 	}
 	ctx, cancel := c.context()
 	defer cancel()
-	rows, err := c.readCharges(ctx, page, filter)
+	rows, err := c.readCharges(ctx, page.madeBefore(payments.PrefixCharge, filter.createdBefore), filter)
 	if err != nil {
 		return err
 	}
@@ -65,18 +65,18 @@ func (c *call) readCharges(ctx context.Context, p page, f chargeFilter) ([]db.Ch
 	workspace := c.key.workspaceID
 	switch {
 	case f.hasExternalID:
-		return c.env.Store.ReadChargePageByExternalID(ctx, db.ReadChargePageByExternalIDParams{
+		return c.env.Store.Lists().ReadChargePageByExternalID(ctx, db.ReadChargePageByExternalIDParams{
 			WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(), Status: f.status,
 			ExternalID: f.externalID, CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 		})
 	case f.status != "":
-		return c.env.Store.ReadChargePageByStatus(ctx, db.ReadChargePageByStatusParams{
+		return c.env.Store.Lists().ReadChargePageByStatus(ctx, db.ReadChargePageByStatusParams{
 			WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(), Status: f.status,
 			CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 		})
 	}
 
-	return c.env.Store.ReadChargePage(ctx, db.ReadChargePageParams{
+	return c.env.Store.Lists().ReadChargePage(ctx, db.ReadChargePageParams{
 		WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(),
 		CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 	})

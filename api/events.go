@@ -77,7 +77,7 @@ func (q *query) eventType(name string) string {
 func (c *call) readEvents(ctx context.Context, eventType string, before int64, maxRows int32) ([]storedEvent, error) {
 	var events []storedEvent
 	if eventType == "" {
-		rows, err := c.env.Store.ReadEventPage(ctx, db.ReadEventPageParams{
+		rows, err := c.env.Store.Lists().ReadEventPage(ctx, db.ReadEventPageParams{
 			WorkspaceID: c.key.workspaceID, BeforeSequence: before, MaxRows: maxRows,
 		})
 		for _, row := range rows {
@@ -86,7 +86,7 @@ func (c *call) readEvents(ctx context.Context, eventType string, before int64, m
 
 		return events, err
 	}
-	rows, err := c.env.Store.ReadEventPageByType(ctx, db.ReadEventPageByTypeParams{
+	rows, err := c.env.Store.Lists().ReadEventPageByType(ctx, db.ReadEventPageByTypeParams{
 		WorkspaceID: c.key.workspaceID, Type: eventType, BeforeSequence: before, MaxRows: maxRows,
 	})
 	for _, row := range rows {

@@ -175,7 +175,7 @@ func freeze(ctx context.Context, q *db.Queries, claimID string, status int32, ob
 }
 
 // pay settles a charge as the node would.
-func (f *fakeCharges) pay(t *testing.T, id string, amount payments.Msat) {
+func (f *fakeCharges) pay(t testing.TB, id string, amount payments.Msat) {
 	t.Helper()
 	preimage := preimageOf(id)
 	hash := sha256.Sum256(preimage[:])

@@ -89,7 +89,7 @@ func (s *Server) listTransfers(c *call) error {
 	}
 	ctx, cancel := c.context()
 	defer cancel()
-	rows, err := ledger.Transfers(ctx, c.env.Store.Pool, filter)
+	rows, err := ledger.Transfers(ctx, c.env.Store.Planned(), filter)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (q *query) sequence() int64 {
 	seen := q.cursor(func(text string) bool {
 		value, err := strconv.ParseInt(text, 10, 64)
 
-		return err == nil && value > 0
+		return err == nil && value > 0 && strconv.FormatInt(value, 10) == text
 	})
 	value, _ := strconv.ParseInt(seen, 10, 64)
 

@@ -1,11 +1,36 @@
 package api
 
-import "encoding/base64"
+import (
+	"encoding/base64"
+	"time"
+
+	"github.com/lntpay/lntpay/payments"
+)
 
 // page is which part of a list is asked for: limit rows below before.
 type page struct {
 	limit  int
 	before string
+}
+
+// idAhead is how far the clock of an api, by which ids are made, may be ahead of
+// Postgres'. An id may be much older than its row, where a late repeat of a POST
+// has made that, but not newer.
+const idAhead = time.Hour
+
+// madeBefore leaves out the ids that are newer than the rows that are asked for:
+// without a look at the id, a list would be read from its end to where they
+// begin.
+func (p page) madeBefore(prefix string, createdBefore time.Time) page {
+	if createdBefore.Before(farAway) {
+		at := createdBefore.Add(idAhead)
+		if at.Before(longAgo) {
+			at = longAgo
+		}
+		p.before = min(p.before, payments.FirstID(prefix, at))
+	}
+
+	return p
 }
 
 // rows is how many to read: one more tells whether there are more.

@@ -43,6 +43,26 @@ func TestListIsStable(t *testing.T) {
 	require.Empty(t, cursor)
 }
 
+// What is wrong is named in plain text, whatever the name is.
+func TestAParameterWithNULInItsNameIsNamedWithoutIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	answer := b.get("/v1/charges?a%00b%ff=1")
+	b.refused(answer, payments.CodeInvalidRequest)
+	require.Contains(t, answer.body, `"field":"ab"`)
+}
+
+// A page has one cursor: what decodes to the same bytes in another form was not
+// given by us.
+func TestACursorWithSpareBitsIsRefused(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, cursor := range []string{"MR", "M%0AQ", "MQ%3D%3D", "KzE", "MDE"} {
+		b.refused(b.get("/v1/events?cursor="+cursor), payments.CodeInvalidRequest)
+	}
+	require.Equal(t, http.StatusOK, b.get("/v1/events?cursor=MQ").status)
+}
+
 func TestListFilters(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -73,6 +93,25 @@ func TestListFilters(t *testing.T) {
 	} {
 		b.refused(b.get("/v1/charges?"+filter), payments.CodeInvalidRequest)
 	}
+}
+
+// TestListFindsWhatWasMadeLate: a repeat of a POST makes the row long after its
+// id was made, and a clock may be ahead of another.
+func TestListFindsWhatWasMadeLate(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	early, late := b.charge(`{"amount_sats":1}`), b.charge(`{"amount_sats":2}`)
+	for id, by := range map[string]string{early: "-59 minutes", late: "30 days"} {
+		_, err := b.store.Pool.Exec(t.Context(), `UPDATE charge SET created_at = created_at + $2::interval WHERE id = $1`, id, by)
+		require.NoError(t, err)
+	}
+	at := func(after time.Duration) string { return url.QueryEscape(time.Now().Add(after).Format(time.RFC3339)) }
+	ids, _ := b.list(b.get("/v1/charges?created_after=" + at(29*24*time.Hour)))
+	require.Equal(t, []string{late}, ids)
+	ids, _ = b.list(b.get("/v1/charges?status=pending&created_before=" + at(-58*time.Minute)))
+	require.Equal(t, []string{early}, ids)
+	ids, _ = b.list(b.get("/v1/charges?created_before=1970-01-01T00:00:01Z&created_after=0001-01-01T00:00:00Z"))
+	require.Empty(t, ids)
 }
 
 func TestUsage(t *testing.T) {

@@ -124,7 +124,8 @@ func (q *query) cursor(valid func(string) bool) string {
 		return ""
 	}
 	seen, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || !valid(string(seen)) {
+	// Written again: the decoder passes over line breaks and spare bits.
+	if err != nil || base64.RawURLEncoding.EncodeToString(seen) != text || !valid(string(seen)) {
 		q.fail("cursor", "must be a next_cursor of this list")
 
 		return ""
@@ -137,7 +138,7 @@ func (q *query) cursor(valid func(string) bool) string {
 func (q *query) result() error {
 	for name := range q.values {
 		if !slices.Contains(q.known, name) {
-			q.fail(name, "is not a parameter of this request")
+			q.fail(strings.ReplaceAll(strings.ToValidUTF8(name, ""), "\x00", ""), "is not a parameter of this request")
 		}
 	}
 	if len(q.errors) > 0 {

@@ -32,7 +32,7 @@ func (s *Server) listWithdrawals(c *call) error {
 	}
 	ctx, cancel := c.context()
 	defer cancel()
-	rows, err := c.readWithdrawals(ctx, page, filter)
+	rows, err := c.readWithdrawals(ctx, page.madeBefore(payments.PrefixWithdrawal, filter.createdBefore), filter)
 	if err != nil {
 		return err
 	}
@@ -68,23 +68,23 @@ func (c *call) readWithdrawals(ctx context.Context, p page, f withdrawalFilter) 
 	workspace := c.key.workspaceID
 	switch {
 	case f.hasExternalID:
-		return c.env.Store.ReadWithdrawalPageByExternalID(ctx, db.ReadWithdrawalPageByExternalIDParams{
+		return c.env.Store.Lists().ReadWithdrawalPageByExternalID(ctx, db.ReadWithdrawalPageByExternalIDParams{
 			WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(), Statuses: f.statuses,
 			ExternalID: f.externalID, CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 		})
 	case len(f.statuses) == 0:
-		return c.env.Store.ReadWithdrawalPage(ctx, db.ReadWithdrawalPageParams{
+		return c.env.Store.Lists().ReadWithdrawalPage(ctx, db.ReadWithdrawalPageParams{
 			WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(),
 			CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 		})
 	case f.open():
-		return c.env.Store.ReadWithdrawalPageOpen(ctx, db.ReadWithdrawalPageOpenParams{
+		return c.env.Store.Lists().ReadWithdrawalPageOpen(ctx, db.ReadWithdrawalPageOpenParams{
 			WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(), Statuses: f.statuses,
 			CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 		})
 	}
 
-	return c.env.Store.ReadWithdrawalPageByStatus(ctx, db.ReadWithdrawalPageByStatusParams{
+	return c.env.Store.Lists().ReadWithdrawalPageByStatus(ctx, db.ReadWithdrawalPageByStatusParams{
 		WorkspaceID: workspace, BeforeID: p.before, MaxRows: p.rows(), Statuses: f.statuses,
 		CreatedAfter: f.createdAfter, CreatedBefore: f.createdBefore,
 	})

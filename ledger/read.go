@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/lntpay/lntpay/ledger/ledgerdb"
@@ -32,18 +33,10 @@ type TransferFilter struct {
 
 // Transfers lists a workspace's transfers, newest first.
 func Transfers(ctx context.Context, db ledgerdb.DBTX, f TransferFilter) ([]Transfer, error) {
-	params := ledgerdb.ListTransfersParams{WorkspaceID: f.WorkspaceID, MaxRows: int32(f.Limit)}
-	if f.BeforeSequence > 0 {
-		params.BeforeSequence = &f.BeforeSequence
+	if f.BeforeSequence <= 0 {
+		f.BeforeSequence = math.MaxInt64
 	}
-	if f.Ref != "" {
-		params.Ref = &f.Ref
-	}
-	if f.Kind != "" {
-		kind := string(f.Kind)
-		params.Kind = &kind
-	}
-	rows, err := ledgerdb.New(db).ListTransfers(ctx, params)
+	rows, err := readTransfers(ctx, ledgerdb.New(db), f)
 	if err != nil {
 		return nil, fmt.Errorf("list transfers of %s: %w", f.WorkspaceID, err)
 	}
@@ -53,6 +46,29 @@ func Transfers(ctx context.Context, db ledgerdb.DBTX, f TransferFilter) ([]Trans
 	}
 
 	return transfers, nil
+}
+
+// readTransfers takes the query whose index fits the filter.
+func readTransfers(ctx context.Context, q *ledgerdb.Queries, f TransferFilter) ([]ledgerdb.Transfer, error) {
+	maxRows := int32(f.Limit)
+	switch {
+	case f.Ref != "":
+		return q.ListTransfersByRef(ctx, ledgerdb.ListTransfersByRefParams{
+			WorkspaceID: f.WorkspaceID, BeforeSequence: f.BeforeSequence, MaxRows: maxRows, Ref: f.Ref, Kind: string(f.Kind),
+		})
+	case f.Kind == "":
+		return q.ListTransfers(ctx, ledgerdb.ListTransfersParams{
+			WorkspaceID: f.WorkspaceID, BeforeSequence: f.BeforeSequence, MaxRows: maxRows,
+		})
+	case f.Kind == KindChargeSettled:
+		return q.ListTransfersOfCharges(ctx, ledgerdb.ListTransfersOfChargesParams{
+			WorkspaceID: f.WorkspaceID, BeforeSequence: f.BeforeSequence, MaxRows: maxRows,
+		})
+	}
+
+	return q.ListTransfersByKind(ctx, ledgerdb.ListTransfersByKindParams{
+		WorkspaceID: f.WorkspaceID, BeforeSequence: f.BeforeSequence, MaxRows: maxRows, Kind: string(f.Kind),
+	})
 }
 
 // Verify checks invariant I2 for one workspace: the balance row equals the sum

@@ -27,6 +27,9 @@ const (
 	PrefixSandboxPayment = "sbp"
 )
 
+// suffixChars is the length of what follows the underscore.
+const suffixChars = 26
+
 // NewID makes a fresh id with one of the prefixes above. It panics only when
 // the system's source of randomness fails. The UUID is google/uuid's, which
 // orders those of one millisecond too: typeid's own, of gofrs/uuid, begins its
@@ -61,7 +64,8 @@ func FirstID(prefix string, at time.Time) string {
 
 // ValidID reports whether id is a well-formed id with the given prefix.
 func ValidID(prefix, id string) bool {
-	if !strings.HasPrefix(id, prefix+"_") {
+	// By its length too: a TypeID's prefix may have underscores of its own.
+	if !strings.HasPrefix(id, prefix+"_") || len(id) != len(prefix)+1+suffixChars {
 		return false
 	}
 	_, err := typeid.FromString(id)

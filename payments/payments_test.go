@@ -25,6 +25,13 @@ func TestIDs(t *testing.T) {
 	}
 }
 
+// A prefix that only begins like another's is another's.
+func TestAnIDWithUnderscoresInItsPrefixIsOfAnotherKind(t *testing.T) {
+	t.Parallel()
+	require.False(t, payments.ValidID(payments.PrefixCharge, "ch_of_another_00000000000000000000000000"))
+	require.True(t, payments.ValidID("ch_of_another", "ch_of_another_00000000000000000000000000"))
+}
+
 // The public shape never has a null where a list or a map belongs, and its
 // times are UTC.
 func TestChargeObject(t *testing.T) {

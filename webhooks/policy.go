@@ -45,6 +45,9 @@ func CheckURL(raw string, p Policy) error {
 	if err != nil || u.Opaque != "" || u.Host == "" {
 		return refuse("it is not an absolute URL such as https://example.com/webhooks")
 	}
+	if strings.Contains(raw, " ") {
+		return refuse("it contains a space (write %%20)")
+	}
 	if u.User != nil {
 		return refuse("it contains a user name or password")
 	}
@@ -97,7 +100,8 @@ func checkPort(port string, p Policy) error {
 func checkHost(u *url.URL, p Policy) error {
 	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
 	if addr, err := netip.ParseAddr(host); err == nil {
-		if !addressAllowed(addr, p.private()) {
+		// A zone is a link of this host, which no receiver is beyond.
+		if addr.Zone() != "" || !addressAllowed(addr, p.private()) {
 			return refuse("its address is not on the public internet")
 		}
 

@@ -147,7 +147,8 @@ type ChargeState struct {
 	Status payments.ChargeStatus `json:",omitempty"`
 	// PaymentHash is in hex, for the search attribute.
 	PaymentHash string `json:",omitempty"`
-	// DueIn is the time left to the expiry by Postgres' clock.
+	// DueIn is the time left to the expiry by Postgres' clock, and a little more
+	// for one of many; past it, how long to wait for a turn.
 	DueIn time.Duration `json:",omitempty"`
 	// HasReceipt says that the node settled and the credit is still to come.
 	HasReceipt bool `json:",omitempty"`

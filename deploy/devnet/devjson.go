@@ -142,6 +142,27 @@ func (d *DevJSON) Environ() (map[string]string, error) {
 	return env, nil
 }
 
+// Program is what the stack's api and worker are run from.
+func (d *DevJSON) Program() string { return filepath.Join(d.stateDir, "bin", "lntpay") }
+
+// AdminURL is the DSN of the superuser of the stack's Postgres, for a database
+// of this name. Only a server that the stack started itself has one.
+func (d *DevJSON) AdminURL(name string) (string, error) {
+	if _, ours := d.Processes["postgres"]; !ours {
+		return "", errors.New("the stack uses a Postgres that it did not start")
+	}
+	var made secrets
+	if err := readJSON(filepath.Join(d.stateDir, "secrets.json"), &made); err != nil {
+		return "", err
+	}
+	config, err := parsePostgres(d.DatabaseURL)
+	if err != nil {
+		return "", err
+	}
+
+	return postgresDSN(fmt.Sprintf("%s:%d", config.Host, config.Port), superuser, made.Postgres, name), nil
+}
+
 // chain is the stack's btcd.
 func (d *DevJSON) chain() *Btcd {
 	return &Btcd{RPC: d.Btcd.RPC, User: d.Btcd.User, Password: d.Btcd.Password, Cert: d.Btcd.Cert}

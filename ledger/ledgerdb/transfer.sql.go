@@ -32,31 +32,166 @@ func (q *Queries) GetBalance(ctx context.Context, workspaceID string) (GetBalanc
 }
 
 const listTransfers = `-- name: ListTransfers :many
-SELECT workspace_id, sequence, id, kind, ref, debit_account, credit_account, amount_msat, available_after_msat, locked_after_msat, created_at FROM transfer
-WHERE workspace_id = $1
-    AND ($2::bigint IS NULL OR sequence < $2)
-    AND ($3::text IS NULL OR ref = $3)
-    AND ($4::text IS NULL OR kind = $4)
-ORDER BY sequence DESC
-LIMIT $5
+SELECT workspace_id, sequence, id, kind, ref, debit_account, credit_account, amount_msat, available_after_msat, locked_after_msat, created_at FROM transfer WHERE workspace_id = $1 AND sequence < $2
+ORDER BY sequence DESC LIMIT $3
 `
 
 type ListTransfersParams struct {
 	WorkspaceID    string
-	BeforeSequence *int64
-	Ref            *string
-	Kind           *string
+	BeforeSequence int64
 	MaxRows        int32
 }
 
+// The three lists have an index each; before_sequence is above all of them
+// for the first page.
 func (q *Queries) ListTransfers(ctx context.Context, arg ListTransfersParams) ([]Transfer, error) {
-	rows, err := q.db.Query(ctx, listTransfers,
+	rows, err := q.db.Query(ctx, listTransfers, arg.WorkspaceID, arg.BeforeSequence, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Transfer
+	for rows.Next() {
+		var i Transfer
+		if err := rows.Scan(
+			&i.WorkspaceID,
+			&i.Sequence,
+			&i.ID,
+			&i.Kind,
+			&i.Ref,
+			&i.DebitAccount,
+			&i.CreditAccount,
+			&i.AmountMsat,
+			&i.AvailableAfterMsat,
+			&i.LockedAfterMsat,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listTransfersByKind = `-- name: ListTransfersByKind :many
+SELECT workspace_id, sequence, id, kind, ref, debit_account, credit_account, amount_msat, available_after_msat, locked_after_msat, created_at FROM transfer WHERE workspace_id = $1 AND kind <> 'charge_settled' AND kind = $2 AND sequence < $3
+ORDER BY sequence DESC LIMIT $4
+`
+
+type ListTransfersByKindParams struct {
+	WorkspaceID    string
+	Kind           string
+	BeforeSequence int64
+	MaxRows        int32
+}
+
+func (q *Queries) ListTransfersByKind(ctx context.Context, arg ListTransfersByKindParams) ([]Transfer, error) {
+	rows, err := q.db.Query(ctx, listTransfersByKind,
+		arg.WorkspaceID,
+		arg.Kind,
+		arg.BeforeSequence,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Transfer
+	for rows.Next() {
+		var i Transfer
+		if err := rows.Scan(
+			&i.WorkspaceID,
+			&i.Sequence,
+			&i.ID,
+			&i.Kind,
+			&i.Ref,
+			&i.DebitAccount,
+			&i.CreditAccount,
+			&i.AmountMsat,
+			&i.AvailableAfterMsat,
+			&i.LockedAfterMsat,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listTransfersByRef = `-- name: ListTransfersByRef :many
+SELECT workspace_id, sequence, id, kind, ref, debit_account, credit_account, amount_msat, available_after_msat, locked_after_msat, created_at FROM transfer WHERE ref = $1 AND workspace_id = $2 AND sequence < $3
+    AND ($4::text = '' OR kind = $4::text)
+ORDER BY sequence DESC LIMIT $5
+`
+
+type ListTransfersByRefParams struct {
+	Ref            string
+	WorkspaceID    string
+	BeforeSequence int64
+	Kind           string
+	MaxRows        int32
+}
+
+// A ref has few transfers.
+func (q *Queries) ListTransfersByRef(ctx context.Context, arg ListTransfersByRefParams) ([]Transfer, error) {
+	rows, err := q.db.Query(ctx, listTransfersByRef,
+		arg.Ref,
 		arg.WorkspaceID,
 		arg.BeforeSequence,
-		arg.Ref,
 		arg.Kind,
 		arg.MaxRows,
 	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Transfer
+	for rows.Next() {
+		var i Transfer
+		if err := rows.Scan(
+			&i.WorkspaceID,
+			&i.Sequence,
+			&i.ID,
+			&i.Kind,
+			&i.Ref,
+			&i.DebitAccount,
+			&i.CreditAccount,
+			&i.AmountMsat,
+			&i.AvailableAfterMsat,
+			&i.LockedAfterMsat,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listTransfersOfCharges = `-- name: ListTransfersOfCharges :many
+SELECT workspace_id, sequence, id, kind, ref, debit_account, credit_account, amount_msat, available_after_msat, locked_after_msat, created_at FROM transfer WHERE workspace_id = $1 AND kind = 'charge_settled' AND sequence < $2
+ORDER BY sequence DESC LIMIT $3
+`
+
+type ListTransfersOfChargesParams struct {
+	WorkspaceID    string
+	BeforeSequence int64
+	MaxRows        int32
+}
+
+// Most transfers are of charges; the index is of the others.
+func (q *Queries) ListTransfersOfCharges(ctx context.Context, arg ListTransfersOfChargesParams) ([]Transfer, error) {
+	rows, err := q.db.Query(ctx, listTransfersOfCharges, arg.WorkspaceID, arg.BeforeSequence, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}

@@ -56,14 +56,26 @@ FROM input i JOIN touched t USING (workspace_id)
 WINDOW w AS (PARTITION BY i.workspace_id ORDER BY i.ord)
 RETURNING *;
 
+-- The three lists have an index each; before_sequence is above all of them
+-- for the first page.
 -- name: ListTransfers :many
-SELECT * FROM transfer
-WHERE workspace_id = @workspace_id
-    AND (sqlc.narg(before_sequence)::bigint IS NULL OR sequence < sqlc.narg(before_sequence))
-    AND (sqlc.narg(ref)::text IS NULL OR ref = sqlc.narg(ref))
-    AND (sqlc.narg(kind)::text IS NULL OR kind = sqlc.narg(kind))
-ORDER BY sequence DESC
-LIMIT @max_rows;
+SELECT * FROM transfer WHERE workspace_id = @workspace_id AND sequence < @before_sequence
+ORDER BY sequence DESC LIMIT @max_rows;
+
+-- A ref has few transfers.
+-- name: ListTransfersByRef :many
+SELECT * FROM transfer WHERE ref = @ref AND workspace_id = @workspace_id AND sequence < @before_sequence
+    AND (@kind::text = '' OR kind = @kind::text)
+ORDER BY sequence DESC LIMIT @max_rows;
+
+-- Most transfers are of charges; the index is of the others.
+-- name: ListTransfersOfCharges :many
+SELECT * FROM transfer WHERE workspace_id = @workspace_id AND kind = 'charge_settled' AND sequence < @before_sequence
+ORDER BY sequence DESC LIMIT @max_rows;
+
+-- name: ListTransfersByKind :many
+SELECT * FROM transfer WHERE workspace_id = @workspace_id AND kind <> 'charge_settled' AND kind = @kind AND sequence < @before_sequence
+ORDER BY sequence DESC LIMIT @max_rows;
 
 -- The books of one workspace, added up from its transfers.
 -- name: SumTransfers :one

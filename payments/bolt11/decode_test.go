@@ -279,30 +279,3 @@ func TestCheckLife(t *testing.T) {
 		require.ErrorIs(t, bolt11.CheckLife(created.Add(left), created), want, left.String())
 	}
 }
-
-func FuzzDecode(f *testing.F) {
-	plain := regtest(f)
-	for _, seed := range []string{
-		"", "lightning:", example, strings.ToUpper(example), plain, "lightning:" + plain, tampered(plain, "lnbcrt0", ""),
-		tampered(plain, "lnbcrt184467441", ""), tampered(plain, "lnbcrt", "xqd"+strings.Repeat("l", 13)), tampered(plain, "lnbcrt", "zqqqq"),
-		regtest(f, zpay32.CLTVExpiry(1<<40)), regtest(f, features(lnwire.AMPRequired)), invoice(f, &chaincfg.SigNetParams),
-	} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		for _, network := range []string{"mainnet", "testnet", "signet", "regtest"} {
-			first, err := bolt11.Decode(text, network)
-			if err != nil {
-				require.True(t, errors.Is(err, bolt11.ErrInvalid) || errors.Is(err, bolt11.ErrWrongNetwork), err)
-
-				continue
-			}
-			again, err := bolt11.Decode(first.Bolt11, network)
-			require.NoError(t, err)
-			require.Equal(t, first, again)
-			require.Equal(t, strings.ToLower(first.Bolt11), first.Bolt11)
-			require.True(t, first.AmountMsat >= 0 && first.AmountMsat <= payments.MaxMsat)
-			require.False(t, first.ExpiresAt.Before(first.CreatedAt))
-		}
-	})
-}

@@ -256,7 +256,7 @@ class Api {
 function fieldsOf(block) {
   const fields = {};
   for (const line of block.split(/\r\n|\n|\r/)) {
-    const [, name, value = ''] = /^([^:]+)(?:: ?(.*))?$/.exec(line) ?? [];
+    const [, name, value = ''] = /^([^:]+)(?:: ?(.*))?$/s.exec(line) ?? [];
     if (name) fields[name] = name === 'data' && 'data' in fields ? `${fields.data}\n${value}` : value;
   }
   return fields;

@@ -55,6 +55,18 @@ type Charge struct {
 	L402RevokedAt  *time.Time
 }
 
+type ChargeUsageHour struct {
+	WorkspaceID    string
+	Hour           time.Time
+	Shard          int16
+	Created        int64
+	Paid           int64
+	Expired        int64
+	Canceled       int64
+	AmountMsat     int64
+	AmountPaidMsat int64
+}
+
 type Claim struct {
 	ResourceID   string
 	WorkspaceID  string

@@ -17,16 +17,12 @@ WITH bucket AS (
     SELECT generate_series($1::timestamptz, $2::timestamptz - interval '1 microsecond',
         $3::interval) AS start
 ), used AS (
-    SELECT date_bin($3::interval, created_at, $1::timestamptz) AS start,
-        count(*) AS created,
-        count(*) FILTER (WHERE status = 'paid') AS paid,
-        count(*) FILTER (WHERE status = 'expired') AS expired,
-        count(*) FILTER (WHERE status = 'canceled') AS canceled,
-        sum(amount_msat) AS amount_msat,
-        sum(amount_paid_msat) AS amount_paid_msat
-    FROM charge
-    WHERE workspace_id = $4 AND status <> 'creating'
-      AND created_at >= $1::timestamptz AND created_at < $2::timestamptz
+    SELECT date_bin($3::interval, hour, $1::timestamptz) AS start,
+        sum(created) AS created, sum(paid) AS paid, sum(expired) AS expired, sum(canceled) AS canceled,
+        sum(amount_msat) AS amount_msat, sum(amount_paid_msat) AS amount_paid_msat
+    FROM charge_usage_hour
+    WHERE workspace_id = $4
+      AND hour >= $1::timestamptz AND hour < $2::timestamptz
     GROUP BY 1
 )
 SELECT bucket.start::timestamptz AS start,
@@ -58,7 +54,7 @@ type ReadChargeUsageRow struct {
 }
 
 // Buckets are in UTC and by creation: what became of the charges made in it.
-// Empty buckets are rows too.
+// Empty buckets are rows too. From and to are whole hours, as what is counted.
 func (q *Queries) ReadChargeUsage(ctx context.Context, arg ReadChargeUsageParams) ([]ReadChargeUsageRow, error) {
 	rows, err := q.db.Query(ctx, readChargeUsage,
 		arg.FromTime,

@@ -30,27 +30,41 @@ type bench struct {
 	store    *store.Store
 	temporal client.Client
 	seconds  time.Duration
+	sizes    sizes
+}
+
+// sizes are how much the parts that take minutes plant or open.
+type sizes struct {
+	open, closed, burst, storm int
+	// keep leaves their databases behind.
+	keep bool
 }
 
 func main() {
-	only := flag.String("only", "", "one part: create, naive, settle, lifecycle, withdraw, streams or ledger (default: all)")
+	only := flag.String("only", "", "one part: create, naive, settle, lifecycle, withdraw, streams or ledger (default: these), or growth, expiries or storm")
 	seconds := flag.Duration("for", 10*time.Second, "length of each load")
 	stateDir := flag.String("state-dir", "", "the stack's state folder (default: found from here)")
+	var of sizes
+	flag.IntVar(&of.open, "open", 100_000, "open charges of growth")
+	flag.IntVar(&of.closed, "closed", 1_000_000, "closed charges of growth")
+	flag.IntVar(&of.burst, "burst", 10_000, "charges that expire at once, of expiries")
+	flag.IntVar(&of.storm, "storm", 20_000, "charges that are open when the worker is killed, of storm")
+	flag.BoolVar(&of.keep, "keep", false, "leave the databases of growth, expiries and storm behind, to look at their plans")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *stateDir, *only, *seconds); err != nil {
+	if err := run(ctx, *stateDir, *only, *seconds, of); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, stateDir, only string, seconds time.Duration) error {
+func run(ctx context.Context, stateDir, only string, seconds time.Duration, of sizes) error {
 	dev, err := devnet.FindRunning(stateDir)
 	if err != nil {
 		return err
 	}
-	b := &bench{dev: dev, key: dev.APIKeys.Sandbox, seconds: seconds}
+	b := &bench{dev: dev, key: dev.APIKeys.Sandbox, seconds: seconds, sizes: of}
 	if b.store, err = store.Open(ctx, payments.Sandbox, dev.DatabaseURL, 20); err != nil {
 		return err
 	}
@@ -61,19 +75,32 @@ func run(ctx context.Context, stateDir, only string, seconds time.Duration) erro
 	defer b.temporal.Close()
 	fmt.Printf("%s, %d processors, %s, each load %s, %s\n\n", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), runtime.Version(),
 		seconds, processes(dev))
+
+	return b.parts(ctx, only)
+}
+
+// parts runs the one that is asked for, or those that take seconds each.
+func (b *bench) parts(ctx context.Context, only string) error {
+	known := false
 	for _, part := range []struct {
-		name string
-		run  func(context.Context) error
+		name  string
+		run   func(context.Context) error
+		asked bool // Only when it is asked for: it takes minutes.
 	}{
-		{"create", b.create}, {"naive", b.naive}, {"settle", b.settle}, {"lifecycle", b.lifecycle}, {"withdraw", b.withdraw},
-		{"streams", b.streams}, {"ledger", b.ledger},
+		{"create", b.create, false}, {"naive", b.naive, false}, {"settle", b.settle, false}, {"lifecycle", b.lifecycle, false},
+		{"withdraw", b.withdraw, false}, {"streams", b.streams, false}, {"ledger", b.ledger, false},
+		{"growth", b.growth, true}, {"expiries", b.expiries, true}, {"storm", b.storm, true},
 	} {
-		if only != "" && only != part.name {
+		if only != part.name && (only != "" || part.asked) {
 			continue
 		}
+		known = true
 		if err := errors.Join(part.run(ctx), ctx.Err()); err != nil {
 			return err
 		}
+	}
+	if !known {
+		return fmt.Errorf("-only %s: there is no such part", only)
 	}
 
 	return nil

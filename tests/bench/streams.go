@@ -110,12 +110,15 @@ func (b *bench) wake(ctx context.Context, open []*sse.Stream) (first, last time.
 	return first, last, nil
 }
 
-// apiMemory is the resident memory of the API's process, by Linux' /proc.
-func (b *bench) apiMemory() (int64, error) {
-	path := fmt.Sprintf("/proc/%d/status", b.dev.Processes["api"])
+// apiMemory is the resident memory of the API's process.
+func (b *bench) apiMemory() (int64, error) { return residentMemory(b.dev.Processes["api"]) }
+
+// residentMemory is that of a process, by Linux' /proc.
+func residentMemory(pid int) (int64, error) {
+	path := fmt.Sprintf("/proc/%d/status", pid)
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return 0, fmt.Errorf("the API's memory: %w", err)
+		return 0, fmt.Errorf("the memory of a process: %w", err)
 	}
 	for line := range strings.Lines(string(text)) {
 		if kib, found := strings.CutPrefix(line, "VmRSS:"); found {

@@ -48,6 +48,12 @@ test('a stream that is cut in the middle goes on, without loss or repeat', async
     ...Array(3).fill('/v1/events/stream evt_12'), '/v1/events/stream evt_14']);
 });
 
+test('an event with a line separator of Unicode in its text is read', async (t) => {
+  const odd = { ...event(11), data: { object: { text: 'ä', description: 'a\u2028b\u2029' } } };
+  const { lntpay } = await serve(t, page(10), stream([`id: evt_11\nevent: charge.paid\ndata: ${JSON.stringify(odd)}\n\n`, block(12)], 'open'));
+  assert.deepEqual(await take(lntpay.events.stream(), 2), [11, 12]);
+});
+
 test('a stream goes on after the event that it is told', async (t) => {
   const { lntpay, requests } = await serve(t, json(200, event(7)), stream([block(8)], 'open'));
   assert.deepEqual(await take(lntpay.events.stream({ lastEventId: 'evt_7' }), 1), [8]);
