@@ -15,10 +15,40 @@ type choice struct {
 	do     func()
 }
 
+// kind is a kind of what happens, which a seed has much or nothing of.
+type kind int
+
+// The kinds.
+const (
+	charges kind = iota
+	outsides
+	books
+	cancels
+	sweeps
+	deaths
+	operators
+	trouble
+	odd
+	kinds
+)
+
+// drawMix draws what this seed has much of: seeds that are all alike would see
+// what is likely again and again.
+func (w *world) drawMix() {
+	w.mix = map[kind]int{}
+	for k := range kinds {
+		w.mix[k] = []int{0, 1, 1, 2, 4}[w.draw(5)]
+	}
+	if w.mix[charges] == 0 {
+		w.mix[outsides] = 3
+	}
+	w.far = w.draw(10)
+}
+
 // chaos lets so many things happen, as the seed has it.
 func (w *world) chaos() {
 	events := 60 + w.draw(140)
-	rate := []int{0, 60, 25, 12}[w.draw(4)]
+	rate := []int{0, 40, 15, 7}[w.draw(4)]
 	for i := 0; i < events && len(w.violations) == 0; i++ {
 		w.goOn()
 		choices := w.actions()
@@ -45,6 +75,10 @@ func (w *world) chaos() {
 
 // verdict draws what is done with a step.
 func (w *world) verdict(t *task, rate int) verdict {
+	if t.node || t.at == "commit" {
+		// Steps like these are fewer than statements, and what they leave is worse.
+		rate = (rate + 3) / 4
+	}
 	if t.at == "" || rate == 0 || !w.chance(rate) {
 		return pass
 	}
@@ -114,18 +148,18 @@ func (w *world) clientActions() []choice {
 	all := []choice{{1, w.repeat}}
 	if len(w.clients) < 14 {
 		all = append(all,
-			choice{3, w.newCharge},
-			choice{2, func() { w.withdraw(pick(w, w.workspaces), w.newOutside().request) }})
+			choice{3 * w.mix[charges], w.newCharge},
+			choice{2 * w.mix[outsides], func() { w.withdraw(pick(w, w.workspaces), w.newOutside().request) }})
 	}
 	if len(w.outsides) > 0 && len(w.clients) < 18 {
-		all = append(all, choice{1, func() { w.withdraw(pick(w, w.workspaces), pick(w, w.outsides).request) }})
+		all = append(all, choice{w.mix[outsides], func() { w.withdraw(pick(w, w.workspaces), pick(w, w.outsides).request) }})
 	}
 	if open := w.openInvoices(); len(open) > 0 && len(w.clients) < 18 {
-		all = append(all, choice{3, func() { w.withdraw(pick(w, w.workspaces), w.bookRequest(pick(w, open))) }})
+		all = append(all, choice{3 * w.mix[books], func() { w.withdraw(pick(w, w.workspaces), w.bookRequest(pick(w, open))) }})
 	}
-	if charges := w.claimed(payments.PrefixCharge); len(charges) > 0 && len(w.clients) < 20 {
-		all = append(all, choice{1, func() {
-			c := pick(w, charges)
+	if open := w.claimed(payments.PrefixCharge); len(open) > 0 && len(w.clients) < 20 {
+		all = append(all, choice{w.mix[cancels], func() {
+			c := pick(w, open)
 			// The API knows no charge that is being created.
 			var visible bool
 			w.lost("look for a charge", w.db.admin.QueryRow(w.ctx,
@@ -162,16 +196,20 @@ func (w *world) repeat() {
 // ourActions are what our own processes do, or fail to.
 func (w *world) ourActions() []choice {
 	all := []choice{
-		{1, func() { w.nodeTask("SweepRows", func(ctx context.Context, on *worker) error { return on.nodes().SweepRows(ctx) }) }},
-		{1, w.sweepInvoices},
-		{1, w.sweepPayments},
-		{1, func() { w.nodeTask("Renudge", func(ctx context.Context, on *worker) error { return on.nodes().Renudge(ctx) }) }},
-		{1, w.killWorker},
-		{1, w.freeze},
-		{1, w.resolve},
+		{w.mix[sweeps], func() {
+			w.nodeTask("SweepRows", func(ctx context.Context, on *worker) error { return on.nodes().SweepRows(ctx) })
+		}},
+		{w.mix[sweeps], w.sweepInvoices},
+		{w.mix[sweeps], w.sweepPayments},
+		{w.mix[sweeps], func() {
+			w.nodeTask("Renudge", func(ctx context.Context, on *worker) error { return on.nodes().Renudge(ctx) })
+		}},
+		{w.mix[deaths], w.killWorker},
+		{w.mix[operators], w.freeze},
+		{w.mix[operators], w.resolve},
 	}
 	if len(w.runs) > 0 {
-		all = append(all, choice{1, func() {
+		all = append(all, choice{w.mix[deaths], func() {
 			r := pick(w, w.runs)
 			w.note("the run of %s dies", r.id)
 			w.fault("a run dies")
@@ -229,7 +267,7 @@ func (w *world) advance() {
 	case 2:
 		by = time.Duration(1+w.draw(120)) * time.Second
 	case 3:
-		if w.chance(6) {
+		if w.draw(20) < w.far {
 			by = time.Duration(1+w.draw(120)) * time.Minute
 		}
 	default:

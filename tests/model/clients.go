@@ -120,7 +120,7 @@ func (w *world) newOutside() *outside {
 	for range 1 + w.draw(3) {
 		outcomes = append(outcomes, w.outcome(maxFee))
 	}
-	amount, expiry := payments.Msat(1+w.draw(30))*1000, time.Duration(20+w.draw(5)*200)*time.Second
+	amount, expiry := payments.Msat(1+w.draw(30))*1000, time.Duration(20+w.draw(5)*600)*time.Second
 	preimage := w.preimage()
 	bolt11, _ := w.node.OutsideInvoice(amount, expiry, lightningtest.WithPreimage(preimage), lightningtest.ThatWill(outcomes...))
 	o := &outside{hash: preimage.Hash()}

@@ -14,6 +14,8 @@ import (
 const (
 	// maxRounds bounds how often the clock moves until all is over.
 	maxRounds = 600
+	// thawRounds is how often in them the operator looks what is frozen.
+	thawRounds = 15
 	// sweepEvery is the sweeper's minute, and a little.
 	sweepEvery = 61 * time.Second
 )
@@ -76,6 +78,10 @@ func (w *world) rest() {
 	for round := 0; len(w.violations) == 0; round++ {
 		w.attend()
 		w.drain()
+		if round%thawRounds == thawRounds-1 {
+			// Some things are noticed late, and stop others.
+			w.thaw()
+		}
 		if next, ok := w.nextDue(); ok {
 			w.advanceBy(next.Sub(w.now))
 		} else if w.over() {

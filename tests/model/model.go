@@ -90,6 +90,7 @@ func (s *Simulator) Run(ctx context.Context, seed uint64) (Result, error) {
 	w.log = s.Log
 	w.count.Seeds = 1
 	w.late, w.regresses = w.chance(6), w.chance(8)
+	w.drawMix()
 	if err := w.setup(); err != nil {
 		return Result{}, fmt.Errorf("model: seed %d: %w", seed, err)
 	}

@@ -13,6 +13,7 @@ import (
 var (
 	first = flag.Uint64("seed", 1, "first seed of TestSeeds")
 	seeds = flag.Uint64("seeds", 1000, "how many seeds TestSeeds runs")
+	all   = flag.Bool("all", false, "go on after a seed that fails")
 	log   = flag.Bool("trace", false, "log all that happens")
 )
 
@@ -32,13 +33,56 @@ func simulator(t *testing.T) *model.Simulator {
 // replayed by the command that it prints.
 func TestSeeds(t *testing.T) {
 	s := simulator(t)
-	var all model.Counts
+	var counts model.Counts
 	began := time.Now()
 	for seed := *first; seed < *first+*seeds; seed++ {
 		result, err := s.Run(t.Context(), seed)
 		require.NoError(t, err)
-		all.Add(result.Counts)
+		counts.Add(result.Counts)
+		if *all {
+			if len(result.Violations) > 0 {
+				t.Errorf("seed %d: %q", seed, result.Violations)
+			}
+
+			continue
+		}
 		require.Empty(t, result.Violations, "replay: %s", model.Replay(seed))
 	}
-	t.Logf("%s in %s", all.String(), time.Since(began).Round(time.Second))
+	t.Logf("%s in %s", counts.String(), time.Since(began).Round(time.Second))
+}
+
+// TestReplay runs seeds twice: all that happens is the same.
+func TestReplay(t *testing.T) {
+	s := simulator(t)
+	for seed := uint64(1); seed <= 25; seed++ {
+		once, err := s.Run(t.Context(), seed)
+		require.NoError(t, err)
+		again, err := s.Run(t.Context(), seed)
+		require.NoError(t, err)
+		require.Equal(t, once.Trace, again.Trace, "seed %d", seed)
+		// Whether a task was seen to wait before it was let go on is not the seed's.
+		once.Counts.Waits, again.Counts.Waits = 0, 0
+		require.Equal(t, once, again, "seed %d", seed)
+	}
+}
+
+// TestMutants runs the model on products with a fault each: it finds every one of
+// them, within some seeds.
+func TestMutants(t *testing.T) {
+	for name, mutant := range model.Mutants() {
+		t.Run(name, func(t *testing.T) {
+			s := simulator(t)
+			s.Mutant = mutant
+			for seed := uint64(1); seed <= 400; seed++ {
+				result, err := s.Run(t.Context(), seed)
+				require.NoError(t, err)
+				if len(result.Violations) > 0 {
+					t.Logf("found by seed %d: %s", seed, result.Violations[0])
+
+					return
+				}
+			}
+			require.Fail(t, "not found")
+		})
+	}
 }

@@ -22,9 +22,8 @@ const (
 	none Mutant = iota
 	// voidOnError takes a send without an answer for one that failed.
 	voidOnError
-	// silenceIsAbsence takes a node that does not answer for one that has no such
-	// payment.
-	silenceIsAbsence
+	// clockless has a sender that does not look at the clock before it calls.
+	clockless
 	// creditTwice books the credit of a charge once more.
 	creditTwice
 	// cancelBelieved takes a cancel without an answer for one that was done.
@@ -107,4 +106,13 @@ func (p payouts) release(ctx context.Context, tx pgx.Tx, row db.Withdrawal) erro
 	}})
 
 	return err
+}
+
+// Mutants are all of them, by their names.
+func Mutants() map[string]Mutant {
+	return map[string]Mutant{
+		"a send without an answer has failed": voidOnError, "a sender does not look at the clock": clockless,
+		"a credit is booked twice": creditTwice, "a cancel without an answer was done": cancelBelieved,
+		"a void without compare-and-swap": noSwap, "an event outside its transaction": eventLater,
+	}
 }

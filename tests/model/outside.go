@@ -13,7 +13,7 @@ import (
 
 // nodeActions are what the outside world and the node do.
 func (w *world) nodeActions() []choice {
-	all := []choice{{1, w.breakDown}, {1, w.restartNode}, {1, w.oddities}}
+	all := []choice{{w.mix[trouble], w.breakDown}, {w.mix[trouble], w.restartNode}, {w.mix[odd], w.oddities}}
 	if open := w.openInvoices(); len(open) > 0 {
 		all = append(all, choice{3, func() { w.pay(pick(w, open)) }})
 	}
@@ -413,10 +413,11 @@ func (w *world) observe() {
 		if invoice.State != lightning.InvoiceSettled {
 			continue
 		}
-		if _, known := w.settledOnNode[invoice.PaymentHash]; known {
+		known := w.settledOnNode[invoice.PaymentHash]
+		if slices.Contains(known, invoice) {
 			continue
 		}
-		w.settledOnNode[invoice.PaymentHash] = invoice
+		w.settledOnNode[invoice.PaymentHash] = append(known, invoice)
 		if w.stream.open && invoice.SettleIndex > w.stream.cursor {
 			w.stream.queue = append(w.stream.queue, invoice)
 		}
@@ -435,4 +436,3 @@ func (w *world) observe() {
 	}
 	w.checkInitiations()
 }
-

@@ -61,7 +61,7 @@ type task struct {
 
 	moving, blocked, ended bool
 	dead, broken           bool
-	inTx                   bool
+	inTx, wrote            bool
 	pid                    uint32
 	// licensed is when it got its licence to send.
 	licensed time.Time
@@ -232,7 +232,7 @@ func (tracer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.Trac
 	name := statementName(data.SQL)
 	switch name {
 	case "begin":
-		t.broken = false
+		t.broken, t.wrote = false, false
 		t.setClock(conn)
 
 		return ctx
@@ -275,14 +275,20 @@ func (t *task) obey(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStar
 
 		return t.refuse(ctx, conn, name)
 	}
+	t.wrote = t.wrote || writes(data.SQL)
 	if name == "commit" {
 		t.inTx = false
 	}
 	if name == "commit" || !inTx {
-		t.w.written = true
+		t.w.written, t.wrote = t.w.written || t.wrote, false
 	}
 
 	return ctx
+}
+
+// writes reports whether a statement may change a row.
+func writes(sql string) bool {
+	return strings.Contains(sql, "INSERT INTO") || strings.Contains(sql, "UPDATE ") || strings.Contains(sql, "DELETE FROM")
 }
 
 // refuse keeps a statement from being sent. A transaction that is not committed

@@ -114,6 +114,10 @@ type world struct {
 	// allows for; regresses that it goes back in time.
 	late, regresses bool
 	healing         bool
+	// mix is how often things of a kind happen in this seed, and which never do.
+	mix map[kind]int
+	// far is how likely the clock makes a leap, of 20.
+	far int
 
 	moves     chan moved
 	tasks     []*task
@@ -135,7 +139,7 @@ type world struct {
 	// paidOnNode is every payment that succeeded, by the node's word at the time.
 	paidOnNode map[lightning.Hash][]lightning.Payment
 	// settledOnNode is every invoice that the node has settled.
-	settledOnNode map[lightning.Hash]lightning.Invoice
+	settledOnNode map[lightning.Hash][]lightning.Invoice
 	// foreign are the hashes that somebody else paid with the node's keys.
 	foreign map[lightning.Hash]bool
 
@@ -169,7 +173,7 @@ func newWorld(ctx context.Context, m *machine, seed uint64, mutant Mutant) *worl
 	w := &world{
 		machine: m, ctx: ctx, seed: seed, mutant: mutant, rng: rand.New(rand.NewPCG(seed, 0x5eed)), //nolint:gosec // A seed is the point.
 		began: time.Now(), trace: fnv.New64a(), now: epochStart, node: lightningtest.New("merchant"), moves: make(chan moved),
-		paidOnNode: map[lightning.Hash][]lightning.Payment{}, settledOnNode: map[lightning.Hash]lightning.Invoice{},
+		paidOnNode: map[lightning.Hash][]lightning.Payment{}, settledOnNode: map[lightning.Hash][]lightning.Invoice{},
 		foreign: map[lightning.Hash]bool{}, lastSeen: map[lightning.Hash]lightning.Payment{},
 		received: map[string]int{}, delivering: map[string]bool{}, count: Counts{Faults: map[string]int{}},
 	}
@@ -200,7 +204,17 @@ func (t *worker) payouts(l *lane) *activities.Withdrawals {
 		Store: t.w.db.store, Node: t.view, Charges: t.charges(l), Alerts: t.w.alerts, Log: quiet(),
 		Policy: activities.PayoutPolicy{CLTVLimitBlocks: 1008, TimeoutS: 60, MaxParts: 16},
 	}
-	a.SetClocks(func() (time.Duration, time.Time) { return t.w.now.Sub(epochStart), t.w.now })
+	a.SetClocks(func() (time.Duration, time.Time) {
+		// A sender may stand still between its licence and its last look at the clock.
+		if one := l.task; !one.licensed.IsZero() && !one.dead {
+			one.dead = one.stop("its clock", false, nil) != pass
+		}
+		if t.w.mutant == clockless {
+			return 0, epochStart
+		}
+
+		return t.w.now.Sub(epochStart), t.w.now
+	})
 
 	return a
 }
