@@ -69,8 +69,8 @@ func TestReplay(t *testing.T) {
 // TestMutants runs the model on products with a fault each: it finds every one of
 // them, within some seeds.
 func TestMutants(t *testing.T) {
-	for name, mutant := range model.Mutants() {
-		t.Run(name, func(t *testing.T) {
+	for _, mutant := range model.Mutants() {
+		t.Run(mutant.String(), func(t *testing.T) {
 			s := simulator(t)
 			s.Mutant = mutant
 			for seed := uint64(1); seed <= 400; seed++ {

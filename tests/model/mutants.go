@@ -108,11 +108,16 @@ func (p payouts) release(ctx context.Context, tx pgx.Tx, row db.Withdrawal) erro
 	return err
 }
 
-// Mutants are all of them, by their names.
-func Mutants() map[string]Mutant {
-	return map[string]Mutant{
-		"a send without an answer has failed": voidOnError, "a sender does not look at the clock": clockless,
-		"a credit is booked twice": creditTwice, "a cancel without an answer was done": cancelBelieved,
-		"a void without compare-and-swap": noSwap, "an event outside its transaction": eventLater,
-	}
+// Mutants are all of them.
+func Mutants() []Mutant {
+	return []Mutant{voidOnError, clockless, creditTwice, cancelBelieved, noSwap, eventLater}
+}
+
+// String says what is wrong with it.
+func (m Mutant) String() string {
+	return map[Mutant]string{
+		none: "none", voidOnError: "a send without an answer has failed", clockless: "a sender does not look at the clock",
+		creditTwice: "a credit is booked twice", cancelBelieved: "a cancel without an answer was done",
+		noSwap: "a void without compare-and-swap", eventLater: "an event outside its transaction",
+	}[m]
 }

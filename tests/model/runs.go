@@ -57,6 +57,7 @@ type run struct {
 	asleep  bool
 	until   time.Time
 	forever bool
+	wakeAt  time.Time
 	// before is the state that it went to sleep with, for a charge.
 	before *state
 	// onlyNudge says that nothing but a nudge ends the pause early.
@@ -142,6 +143,15 @@ func (r *run) sleep(d time.Duration) {
 	r.asleep, r.forever, r.until, r.before = true, false, r.w.now.Add(d), r.state
 }
 
+// sleepOnTimer is a charge's: one timer serves all waits for the same expiry.
+func (r *run) sleepOnTimer(d time.Duration) {
+	r.sleep(d)
+	if r.wakeAt.IsZero() || !r.wakeAt.After(r.w.now) || r.wakeAt.After(r.until.Add(time.Second)) {
+		r.wakeAt = r.until
+	}
+	r.until = r.wakeAt
+}
+
 // stepCharge is chargeRun.step of package workflows.
 func (r *run) stepCharge() {
 	if r.nudged {
@@ -162,11 +172,11 @@ func (r *run) stepCharge() {
 	case s.HasReceipt:
 		r.do(activitySettle(r.id))
 	case s.Status == payments.ChargePending && s.Claimed:
-		r.sleep(claimedRecheck)
+		r.sleepOnTimer(claimedRecheck)
 	case s.Status == payments.ChargePending && s.DueIn <= 0:
 		r.do(activityExpire(r.id))
 	case s.Status == payments.ChargePending:
-		r.sleep(s.DueIn)
+		r.sleepOnTimer(s.DueIn)
 	case len(s.Deliveries) > 0:
 		r.deliver(s.Deliveries)
 		s.Deliveries = nil
@@ -251,7 +261,7 @@ func (r *run) deliver(ids []string) {
 // do runs one activity of the main loop.
 func (r *run) do(a activity) {
 	before := r.state
-	r.act = r.w.activity(a, func(s state, err error) {
+	r.act = r.w.startActivity(a, func(s state, err error) {
 		r.act = nil
 		if r.ended {
 			return
@@ -299,7 +309,7 @@ func (r *run) serve(a activity, startBy time.Time) {
 	var try func()
 	before := r.state
 	try = func() {
-		t := r.w.activity(a, func(s state, err error) {
+		t := r.w.startActivity(a, func(s state, err error) {
 			switch {
 			case r.ended:
 				return

@@ -150,6 +150,9 @@ type world struct {
 	received   map[string]int
 	delivering map[string]bool
 
+	// startActivity is activity, but for the test of runs.
+	startActivity func(a activity, done func(state, error)) *task
+
 	count      Counts
 	violations []string
 }
@@ -177,6 +180,7 @@ func newWorld(ctx context.Context, m *machine, seed uint64, mutant Mutant) *worl
 		foreign: map[lightning.Hash]bool{}, lastSeen: map[lightning.Hash]lightning.Payment{},
 		received: map[string]int{}, delivering: map[string]bool{}, count: Counts{Faults: map[string]int{}},
 	}
+	w.startActivity = w.activity
 	w.node.SetNow(func() time.Time { return w.now })
 	w.node.SetUp(365 * 24 * time.Hour)
 	for i := range 2 {
