@@ -78,13 +78,18 @@ func (p payouts) FollowWithdrawal(ctx context.Context, id string) (workflows.Wit
 
 // voidAnyway is a void without its compare-and-swap.
 func (p payouts) voidAnyway(ctx context.Context, row db.Withdrawal) error {
-	return p.Store.InTx(ctx, func(tx pgx.Tx, _ *db.Queries) error {
+	return p.Store.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
 		if _, err := tx.Exec(ctx, `UPDATE withdrawal SET status = 'failed', failure_code = 'timeout', preimage = NULL, fee_msat = 0,
 			completed_at = now(), next_check_at = NULL, review_reason = NULL WHERE id = $1`, row.ID); err != nil {
 			return err
 		}
+		if err := p.release(ctx, tx, row); err != nil {
+			return err
+		}
 
-		return p.release(ctx, tx, row)
+		return p.Store.WriteEvents(ctx, q, []store.NewEvent{{
+			WorkspaceID: row.WorkspaceID, Type: payments.EventWithdrawalFailed, ResourceID: row.ID, Object: p.Store.Withdrawal(row),
+		}})
 	})
 }
 
