@@ -47,7 +47,7 @@ func (w *world) drawMix() {
 
 // chaos lets so many things happen, as the seed has it.
 func (w *world) chaos() {
-	events := 60 + w.draw(140)
+	events := 60 + w.draw(160)
 	rate := []int{0, 40, 15, 7}[w.draw(4)]
 	for i := 0; i < events && len(w.violations) == 0; i++ {
 		w.goOn()
@@ -336,7 +336,7 @@ func (w *world) passNudges(t *task) {
 	slices.SortFunc(t.nudged, func(a, b nudge) int { return strings.Compare(a.id, b.id) })
 	for _, n := range t.nudged {
 		switch {
-		case !w.healing && w.chance(8):
+		case !w.healing && w.chance(4):
 			w.fault("a nudge is lost")
 		case n.delivery:
 			w.at(0, func() { w.attempt(n.id) })

@@ -125,7 +125,7 @@ func (d *database) readTables(ctx context.Context) error {
 }
 
 // truncateEvery is how many seeds leave their dead rows to the next.
-const truncateEvery = 50
+const truncateEvery = 25
 
 // reset empties the database for the next seed.
 func (d *database) reset(ctx context.Context) error {

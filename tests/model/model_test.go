@@ -12,7 +12,7 @@ import (
 
 var (
 	first = flag.Uint64("seed", 1, "first seed of TestSeeds")
-	seeds = flag.Uint64("seeds", 1000, "how many seeds TestSeeds runs")
+	seeds = flag.Uint64("seeds", 800, "how many seeds TestSeeds runs; with -short an eighth")
 	all   = flag.Bool("all", false, "go on after a seed that fails")
 	log   = flag.Bool("trace", false, "log all that happens")
 )
@@ -35,7 +35,11 @@ func TestSeeds(t *testing.T) {
 	s := simulator(t)
 	var counts model.Counts
 	began := time.Now()
-	for seed := *first; seed < *first+*seeds; seed++ {
+	last := *first + *seeds
+	if testing.Short() {
+		last = *first + (*seeds+7)/8
+	}
+	for seed := *first; seed < last; seed++ {
 		result, err := s.Run(t.Context(), seed)
 		require.NoError(t, err)
 		counts.Add(result.Counts)
@@ -69,6 +73,9 @@ func TestReplay(t *testing.T) {
 // TestMutants runs the model on products with a fault each: it finds every one of
 // them, within some seeds.
 func TestMutants(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some hundred seeds")
+	}
 	for _, mutant := range model.Mutants() {
 		t.Run(mutant.String(), func(t *testing.T) {
 			s := simulator(t)

@@ -156,6 +156,9 @@ func (w *world) breakStreams() {
 }
 
 func (w *world) breakDown() {
+	if !w.down && !w.chance(3) {
+		return
+	}
 	switch w.draw(4) {
 	case 0:
 		w.note("the streams break")
@@ -172,7 +175,7 @@ func (w *world) breakDown() {
 }
 
 func (w *world) restartNode() {
-	if !w.chance(4) {
+	if !w.chance(10) {
 		return
 	}
 	w.note("the node restarts")
@@ -340,7 +343,7 @@ func (s *settledStream) receive(w *world) {
 	}
 	batch := slices.Clone(s.queue[:n])
 	s.queue = slices.Delete(s.queue, 0, n)
-	if n > 0 && !w.healing && w.chance(4) {
+	if n > 0 && !w.healing && w.chance(2) {
 		w.fault("a settled invoice is told twice")
 		s.queue = append(s.queue, batch[0])
 	}
