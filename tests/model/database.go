@@ -3,6 +3,7 @@ package model
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"strings"
@@ -86,12 +87,10 @@ func openDatabase(ctx context.Context, tracer pgx.QueryTracer) (d *database, err
 	cfg.MaxConns = maxConns
 	// A ping would be a step that the seed did not ask for.
 	cfg.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
-	for key, value := range map[string]string{
+	maps.Copy(cfg.ConnConfig.RuntimeParams, map[string]string{
 		"search_path": "sim, pg_catalog, public", "synchronous_commit": "off", "sim.now": "2000-01-01", "jit": "off",
 		"timezone": "UTC",
-	} {
-		cfg.ConnConfig.RuntimeParams[key] = value
-	}
+	})
 	if d.admin, err = pgx.ConnectConfig(ctx, cfg.ConnConfig.Copy()); err != nil {
 		return d, err
 	}

@@ -12,7 +12,7 @@ import (
 
 var (
 	first = flag.Uint64("seed", 1, "first seed of TestSeeds")
-	seeds = flag.Uint64("seeds", 800, "how many seeds TestSeeds runs; with -short an eighth")
+	seeds = flag.Uint64("seeds", 500, "how many seeds TestSeeds runs; with -short an eighth")
 	all   = flag.Bool("all", false, "go on after a seed that fails")
 	log   = flag.Bool("trace", false, "log all that happens")
 )

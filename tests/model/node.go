@@ -295,7 +295,7 @@ func zeroIf[T any](err error, answer T) T {
 
 // expired is a context that lets a call begin and not wait.
 type expired struct {
-	context.Context
+	context.Context //nolint:containedctx // It is one.
 
 	looked bool
 	done   chan struct{}

@@ -37,8 +37,8 @@ const nudgeAfter = 9773 * time.Millisecond
 // story draws what the activities of a run answer, the end last.
 func story(draw *rand.Rand) []told {
 	sleep := func() time.Duration { return time.Duration(20+draw.IntN(100)) * time.Second }
-	all := make([]told, 3+draw.IntN(10))
-	for i := range all {
+	var all []told
+	for range 3 + draw.IntN(10) {
 		one := told{failed: draw.IntN(6) == 0, nudged: draw.IntN(2) == 0}
 		one.charge = workflows.ChargeState{
 			Status: payments.ChargePending, DueIn: sleep(), HasReceipt: draw.IntN(4) == 0, Claimed: draw.IntN(4) == 0,
@@ -58,7 +58,7 @@ func story(draw *rand.Rand) []told {
 		// A nudge must find the run asleep, or it is a race.
 		one.chargeNudged = one.nudged && !one.failed && !one.charge.HasReceipt && (one.charge.Claimed || one.charge.DueIn > 0)
 		one.nudged = one.nudged && !one.failed && (one.withdrawal.NextIn > 0 || one.withdrawal.Next == workflows.StepWait)
-		all[i] = one
+		all = append(all, one)
 	}
 
 	return append(all, told{

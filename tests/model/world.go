@@ -98,7 +98,7 @@ type worker struct {
 type world struct {
 	*machine
 
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // A world lives for one call of Run.
 	seed   uint64
 	rng    *rand.Rand
 	mutant Mutant
@@ -174,7 +174,7 @@ var epochStart = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func newWorld(ctx context.Context, m *machine, seed uint64, mutant Mutant) *world {
 	w := &world{
-		machine: m, ctx: ctx, seed: seed, mutant: mutant, rng: rand.New(rand.NewPCG(seed, 0x5eed)), //nolint:gosec // A seed is the point.
+		machine: m, ctx: ctx, seed: seed, mutant: mutant, rng: rand.New(rand.NewPCG(seed, 0x5eed)),
 		began: time.Now(), trace: fnv.New64a(), now: epochStart, node: lightningtest.New("merchant"), moves: make(chan moved),
 		paidOnNode: map[lightning.Hash][]lightning.Payment{}, settledOnNode: map[lightning.Hash][]lightning.Invoice{},
 		foreign: map[lightning.Hash]bool{}, lastSeen: map[lightning.Hash]lightning.Payment{},

@@ -37,7 +37,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	first := flag.Uint64("seed", rand.Uint64N(1<<48), "the first seed") //nolint:gosec // It is printed.
+	first := flag.Uint64("seed", rand.Uint64N(1<<48), "the first seed")
 	stack := flag.Bool("stack", true, "run the tests of the real stack beside the model")
 	flag.Parse()
 	duration := time.Hour
