@@ -54,7 +54,7 @@ func (w *world) chaos() {
 		choices := w.actions()
 		for _, t := range w.tasks {
 			if t.runnable() {
-				choices = append(choices, choice{t.haste, func() { w.step(t, w.verdict(t, rate)) }})
+				choices = append(choices, choice{t.haste, func() { w.move(t, rate) }})
 			}
 		}
 		total := 0
@@ -71,6 +71,22 @@ func (w *world) chaos() {
 		}
 		w.afterwards()
 	}
+}
+
+// move lets a task take its step, unless it stands still for a while.
+func (w *world) move(t *task, rate int) {
+	often := 40
+	if t.at == "its clock" {
+		often = 3
+	}
+	if !t.inTx && t.still.IsZero() && w.chance(often) {
+		t.still = w.now.Add(time.Duration(1+w.draw(pick(w, []int{5, 40, 150, 400}))) * time.Second)
+		w.note("%d %s stands still until %s", t.id, t.name, t.still.Sub(epochStart))
+		w.fault("a process stands still")
+
+		return
+	}
+	w.step(t, w.verdict(t, rate))
 }
 
 // verdict draws what is done with a step.
@@ -328,6 +344,9 @@ func (w *world) nextDue() (next time.Time, ok bool) {
 	for _, t := range w.tasks {
 		if t.at == "its stream" {
 			consider(t.licensed.Add(sendWindow))
+		}
+		if !w.healing {
+			consider(t.still)
 		}
 	}
 

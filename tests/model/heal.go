@@ -14,8 +14,9 @@ import (
 const (
 	// maxRounds bounds how often the clock moves until all is over.
 	maxRounds = 600
-	// thawRounds is how often in them the operator looks what is frozen.
-	thawRounds = 15
+	// sweepRounds is how often in them the sweeper and the operator come by, at
+	// the latest.
+	sweepRounds = 15
 	// sweepEvery is the sweeper's minute, and a little.
 	sweepEvery = 61 * time.Second
 )
@@ -78,9 +79,10 @@ func (w *world) rest() {
 	for round := 0; len(w.violations) == 0; round++ {
 		w.attend()
 		w.drain()
-		if round%thawRounds == thawRounds-1 {
-			// Some things are noticed late, and stop others.
-			w.thaw()
+		if round%sweepRounds == sweepRounds-1 {
+			// Some runs come back again and again for what another must do first,
+			// and some things are noticed late and stop others.
+			w.sweep()
 		}
 		if next, ok := w.nextDue(); ok {
 			w.advanceBy(next.Sub(w.now))
@@ -88,16 +90,21 @@ func (w *world) rest() {
 			return
 		} else {
 			w.advanceBy(sweepEvery)
-			w.nodeTask("SweepRows", func(ctx context.Context, on *worker) error { return on.nodes().SweepRows(ctx) })
-			w.sweepInvoices()
-			w.sweepPayments()
-			w.drain()
-			w.thaw()
+			w.sweep()
 		}
 		if round > maxRounds {
 			w.fail("nothing comes to rest")
 		}
 	}
+}
+
+// sweep is the sweeper, and an operator who looks at what is frozen.
+func (w *world) sweep() {
+	w.nodeTask("SweepRows", func(ctx context.Context, on *worker) error { return on.nodes().SweepRows(ctx) })
+	w.sweepInvoices()
+	w.sweepPayments()
+	w.drain()
+	w.thaw()
 }
 
 // attend does what clients, streams and recipients do in a sound world.

@@ -86,9 +86,14 @@ func (p payouts) voidAnyway(ctx context.Context, row db.Withdrawal) error {
 		if err := p.release(ctx, tx, row); err != nil {
 			return err
 		}
+		after, err := q.GetWithdrawal(ctx, row.ID)
+		if err != nil {
+			return err
+		}
+		object := p.Store.Withdrawal(after)
 
 		return p.Store.WriteEvents(ctx, q, []store.NewEvent{{
-			WorkspaceID: row.WorkspaceID, Type: payments.EventWithdrawalFailed, ResourceID: row.ID, Object: p.Store.Withdrawal(row),
+			WorkspaceID: row.WorkspaceID, Type: payments.EventWithdrawalFailed, ResourceID: row.ID, Object: object,
 		}})
 	})
 }

@@ -67,6 +67,8 @@ type task struct {
 	licensed time.Time
 	began    time.Time
 	timeout  time.Duration
+	// still is until when it stands still: its machine is suspended, or busy.
+	still time.Time
 	// haste is how likely it is to move before others.
 	haste int
 	// detached says that whoever started it has given it up.
@@ -106,7 +108,9 @@ func (w *world) start(name string, on *worker, fn func(ctx context.Context) erro
 }
 
 // runnable reports whether a task can move.
-func (t *task) runnable() bool { return !t.blocked && (t.ready == nil || t.ready()) }
+func (t *task) runnable() bool {
+	return !t.blocked && (t.ready == nil || t.ready()) && (t.w.healing || !t.w.now.Before(t.still))
+}
 
 // step moves a task by one step, and those that it frees of its locks.
 func (w *world) step(t *task, v verdict) {
