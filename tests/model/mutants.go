@@ -22,8 +22,6 @@ const (
 	none Mutant = iota
 	// voidOnError takes a send without an answer for one that failed.
 	voidOnError
-	// clockless has a sender that does not look at the clock before it calls.
-	clockless
 	// creditTwice books the credit of a charge once more.
 	creditTwice
 	// cancelBelieved takes a cancel without an answer for one that was done.
@@ -120,13 +118,13 @@ func (p payouts) release(ctx context.Context, tx pgx.Tx, row db.Withdrawal) erro
 
 // Mutants are all of them.
 func Mutants() []Mutant {
-	return []Mutant{voidOnError, clockless, creditTwice, cancelBelieved, noSwap, eventLater}
+	return []Mutant{voidOnError, creditTwice, cancelBelieved, noSwap, eventLater}
 }
 
 // String says what is wrong with it.
 func (m Mutant) String() string {
 	return map[Mutant]string{
-		none: "none", voidOnError: "a send without an answer has failed", clockless: "a sender does not look at the clock",
+		none: "none", voidOnError: "a send without an answer has failed",
 		creditTwice: "a credit is booked twice", cancelBelieved: "a cancel without an answer was done",
 		noSwap: "a void without compare-and-swap", eventLater: "an event outside its transaction",
 	}[m]
