@@ -113,6 +113,10 @@ down: ## Stop what `make up` started; its data stays (docker compose down --volu
 bench: ## Measure the running stack (start it by `make dev`)
 	go run ./tests/bench $(ARGS)
 
+.PHONY: soak
+soak: ## Look for violations for an hour (SOAK=10m): seeds of tests/model, and tests/faults beside them
+	go run ./tests/cmd/withpostgres go run ./tests/cmd/soak $(ARGS)
+
 .PHONY: record-histories
 record-histories: ## Record workflow histories for the replay tests anew
 	LNTPAY_RECORD_HISTORIES=1 go run ./tests/cmd/withpostgres go test -count=1 -timeout 30m -run /TestHistories ./tests/e2e

@@ -235,7 +235,8 @@ func (a *Charges) mayAsk(ctx context.Context, row db.Charge) error {
 }
 
 // notRegressed is nil when the node still has the highest invoice that it was
-// ever seen to have: by the sweeper, or when it made the row's own.
+// seen to have since it was last thawed: by the sweeper, or when it made the
+// row's own.
 func (a *Charges) notRegressed(ctx context.Context, row db.Charge) error {
 	node, err := a.Store.GetNode(ctx, a.Node.Name())
 	if err != nil {

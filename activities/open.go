@@ -49,9 +49,11 @@ func (a *Charges) open(ctx context.Context, in workflows.OpenCharge) (workflows.
 		// Past creating, AddInvoice is never called again: the invoice is
 		// in the row, only the answer is missing. Who stored the invoice had
 		// a receipt.
-		if _, err := a.finish(ctx, row, lightning.Invoice{
-			Bolt11: *row.Bolt11, AddIndex: uint64(*row.AddIndex), ExpiresAt: *row.ExpiresAt,
-		}); err != nil {
+		known := lightning.Invoice{Bolt11: *row.Bolt11, ExpiresAt: *row.ExpiresAt}
+		if row.AddIndex != nil {
+			known.AddIndex = uint64(*row.AddIndex)
+		}
+		if _, err := a.finish(ctx, row, known); err != nil {
 			return workflows.ChargeState{}, err
 		}
 
@@ -200,9 +202,14 @@ func (a *Charges) finish(ctx context.Context, row *db.Charge, invoice lightning.
 	if err != nil {
 		return workflows.ChargeState{}, err
 	}
-	created, addIndex := int32(http.StatusCreated), int64(invoice.AddIndex)
+	created := int32(http.StatusCreated)
+	var addIndex *int64
+	if invoice.AddIndex > 0 {
+		index := int64(invoice.AddIndex)
+		addIndex = &index
+	}
 	status, err := a.Store.FinishOpening(ctx, db.FinishOpeningParams{
-		ID: row.ID, Bolt11: &invoice.Bolt11, AddIndex: &addIndex, ExpiresAt: invoice.ExpiresAt,
+		ID: row.ID, Bolt11: &invoice.Bolt11, AddIndex: addIndex, ExpiresAt: invoice.ExpiresAt,
 		Warnings: charge.Warnings, AnswerStatus: &created, Answer: body,
 	})
 	if err != nil {

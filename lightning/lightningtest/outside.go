@@ -128,7 +128,7 @@ func (n *Node) SetSteady(steady time.Duration) {
 func (n *Node) SetUp(up time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.started = time.Now().Add(-up)
+	n.started = n.now().Add(-up)
 }
 
 // Link lets payments of this node reach another node's invoices.

@@ -230,7 +230,7 @@ func (n *Node) HTLCsOf(ctx context.Context, hash lightning.Hash) (htlcs lightnin
 		default:
 			htlcs.Certain = true
 		}
-		htlcs.Up = time.Since(n.started).Truncate(time.Second)
+		htlcs.Up = n.now().Sub(n.started).Truncate(time.Second)
 
 		return nil
 	})

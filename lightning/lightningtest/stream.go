@@ -88,6 +88,14 @@ func (n *Node) drain(ctx context.Context, s *stream, handle func(lightning.Invoi
 	}
 }
 
+// Backlog is what a subscription from a cursor begins with.
+func (n *Node) Backlog(cursor uint64) []lightning.Invoice {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+
+	return n.backlog(cursor)
+}
+
 // backlog is what lnd replays for a cursor.
 func (n *Node) backlog(cursor uint64) []lightning.Invoice {
 	if cursor == 0 {

@@ -143,6 +143,6 @@ func (n *Node) Restore(past Snapshot) {
 			changed: make(chan struct{}),
 		}
 	}
-	n.steady, n.started = 0, time.Now()
+	n.steady, n.started = 0, n.now()
 	n.breakStreams(ErrLost)
 }

@@ -2,7 +2,6 @@ package lightningtest
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/payments"
@@ -125,7 +124,7 @@ func (n *Node) ReleaseSends() int {
 func (n *Node) Restart() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.steady, n.started = 0, time.Now()
+	n.steady, n.started = 0, n.now()
 	for _, p := range n.payments {
 		if p.unrecorded {
 			n.finish(p, n.preimages[p.PaymentHash], "")

@@ -254,11 +254,17 @@ func (q *Queries) OpenStrays(ctx context.Context, arg OpenStraysParams) ([]Stray
 }
 
 const rebaseNode = `-- name: RebaseNode :execrows
-UPDATE node SET settle_cursor = $1::bigint,
+WITH lost AS (
+    UPDATE charge c SET add_index = NULL
+    FROM node n
+    WHERE n.name = $4 AND n.thaw_requested_at IS NOT NULL
+        AND c.node = n.name AND c.status = 'pending' AND c.add_index > $2::bigint
+)
+UPDATE node m SET settle_cursor = $1::bigint,
     highest_add_index = $2::bigint, highest_settle_index = $1::bigint,
     highest_payment_index = $3::bigint,
-    payments_explained_to = least(payments_ours_from, $3::bigint)
-WHERE name = $4 AND thaw_requested_at IS NOT NULL
+    payments_explained_to = least(m.payments_ours_from, $3::bigint)
+WHERE m.name = $4 AND m.thaw_requested_at IS NOT NULL
 `
 
 type RebaseNodeParams struct {
@@ -271,7 +277,9 @@ type RebaseNodeParams struct {
 // RebaseNode begins a thaw: what the node has now is what counts from here.
 // lnd sends nothing live at or below the cursor that it is given, so the cursor
 // is the node's own highest; and all payments are to be explained anew, because
-// nobody knows where the node fell back to.
+// nobody knows where the node fell back to. Open charges whose invoices the node
+// has lost forget where they stood on it: else each would show that the node went
+// back in time, thaw after thaw.
 func (q *Queries) RebaseNode(ctx context.Context, arg RebaseNodeParams) (int64, error) {
 	result, err := q.db.Exec(ctx, rebaseNode,
 		arg.SettleIndex,

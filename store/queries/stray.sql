@@ -48,13 +48,21 @@ WHERE name = @name AND payments_explained_to = @explained_from::bigint;
 -- RebaseNode begins a thaw: what the node has now is what counts from here.
 -- lnd sends nothing live at or below the cursor that it is given, so the cursor
 -- is the node's own highest; and all payments are to be explained anew, because
--- nobody knows where the node fell back to.
+-- nobody knows where the node fell back to. Open charges whose invoices the node
+-- has lost forget where they stood on it: else each would show that the node went
+-- back in time, thaw after thaw.
 -- name: RebaseNode :execrows
-UPDATE node SET settle_cursor = @settle_index::bigint,
+WITH lost AS (
+    UPDATE charge c SET add_index = NULL
+    FROM node n
+    WHERE n.name = @name AND n.thaw_requested_at IS NOT NULL
+        AND c.node = n.name AND c.status = 'pending' AND c.add_index > @add_index::bigint
+)
+UPDATE node m SET settle_cursor = @settle_index::bigint,
     highest_add_index = @add_index::bigint, highest_settle_index = @settle_index::bigint,
     highest_payment_index = @payment_index::bigint,
-    payments_explained_to = least(payments_ours_from, @payment_index::bigint)
-WHERE name = @name AND thaw_requested_at IS NOT NULL;
+    payments_explained_to = least(m.payments_ours_from, @payment_index::bigint)
+WHERE m.name = @name AND m.thaw_requested_at IS NOT NULL;
 
 -- ThawNode ends a regression on an operator's word, after its lists were read.
 -- name: ThawNode :execrows
