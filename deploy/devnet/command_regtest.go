@@ -80,6 +80,31 @@ func (r *regtest) fund(ctx context.Context) error {
 		return err
 	}
 
+	return r.sync(ctx, payer)
+}
+
+// rescanned is how long a wallet may take to read the new chain, which takes it
+// seconds.
+const rescanned = 30 * time.Second
+
+// sync waits until the payer has read the chain. Where btcd's end broke its first
+// rescan off, which happens on a busy machine, lnd 0.21.2 waits for it for ever:
+// it is told to end as well, and Docker starts it again.
+func (r *regtest) sync(ctx context.Context, payer *Lnd) error {
+	soon, cancel := context.WithTimeout(ctx, rescanned)
+	defer cancel()
+	if eventually(soon, payer.synced) == nil {
+		return nil
+	}
+	err := payer.with(func(lnd lnrpc.LightningClient) error {
+		_, err := lnd.StopDaemon(ctx, &lnrpc.StopRequest{})
+
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("stop the payer: %w", err)
+	}
+
 	return eventually(ctx, payer.synced)
 }
 

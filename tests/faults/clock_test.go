@@ -23,6 +23,9 @@ const (
 	noticedWithin = 10 * time.Second
 	// expiring charges live for ten minutes, which a jump ends.
 	expiring, expiringSeconds = 5, 600
+	// expiredWithin is for the sweeper, whom a jump does not wake: a minute until it
+	// comes by, for what has been overdue for another.
+	expiredWithin = 3 * time.Minute
 )
 
 // jumps are the offsets of Postgres' clock, one after the other: it jumps forward,
@@ -43,26 +46,23 @@ func TestClockJumps(t *testing.T) {
 
 	t.Run("charges", func(t *testing.T) {
 		traffic := w.StartLoad(t, s.target(), load.Clients, load.ClientPause)
-		var short []load.ChargeObject
-		for range expiring {
-			charge, err := w.CreateExpiring(t.Context(), 1, expiringSeconds)
-			require.NoError(t, err)
-			short = append(short, charge)
-		}
-		for _, offset := range jumps {
+		short := w.createExpiring(t)
+		for i, offset := range jumps {
 			load.Pause(t, moments, random)
 			began := time.Now()
 			clock.jump(t, s, offset)
+			if i == 0 {
+				w.payOrExpire(t, s, short)
+			}
 			load.Pause(t, jumpedFor, nil)
 			s.report(t, fmt.Sprintf("Postgres' clock is off by %s", offset), began)
 		}
 		traffic.Finish(t)
 		w.CheckBooks(t, s.target())
-		s.requireExpired(t, w, short)
 	})
 	t.Run("withdrawals", func(t *testing.T) {
 		var faults []func()
-		for _, offset := range append(jumps, jumps...) {
+		for _, offset := range jumps {
 			faults = append(faults, func() {
 				clock.jump(t, s, offset)
 				load.Pause(t, jumpedFor, nil)
@@ -72,18 +72,36 @@ func TestClockJumps(t *testing.T) {
 	})
 }
 
-// requireExpired: charges that a clock has taken for expired are closed on the
-// node as well: nobody can pay them any more.
-func (s *stack) requireExpired(t *testing.T, w *workspace, charges []load.ChargeObject) {
+// createExpiring makes twice as many charges as are to expire.
+func (w *workspace) createExpiring(t *testing.T) (made []load.ChargeObject) {
 	t.Helper()
-	payer := load.NewPayer(t, s.target())
-	for _, charge := range charges {
-		got := load.Get[load.ChargeObject](t, &w.Client, "/v1/charges/"+charge.ID)
-		require.Equal(t, "expired", got.Status, charge.ID)
+	for range 2 * expiring {
+		charge, err := w.CreateExpiring(t.Context(), 1, expiringSeconds)
+		require.NoError(t, err)
+		made = append(made, charge)
+	}
+
+	return made
+}
+
+// payOrExpire pays half of the charges that have expired by Postgres' clock and
+// not by the node's: money wins. The others are closed on the node too, so that
+// nobody can pay them any more.
+func (w *workspace) payOrExpire(t *testing.T, s *stack, charges []load.ChargeObject) {
+	t.Helper()
+	payer, began := load.NewPayer(t, s.target()), time.Now()
+	for _, charge := range charges[:expiring] {
+		require.NoError(t, w.Settle(t.Context(), payer, charge))
+	}
+	for _, charge := range charges[expiring:] {
+		require.Eventually(t, func() bool {
+			return load.Get[load.ChargeObject](t, &w.Client, "/v1/charges/"+charge.ID).Status == "expired"
+		}, expiredWithin, 10*load.Poll, "%s does not expire", charge.ID)
 		payment, err := payer.Attempt(t.Context(), charge)
 		require.NoError(t, err)
 		require.NotZero(t, payment.FailureReason, "%s has expired and was paid", charge.ID)
 	}
+	t.Logf("%d charges were expired %s after the jump", expiring, time.Since(began).Round(time.Second))
 }
 
 // fakeClock is the clock of a Postgres that runs under libfaketime.
