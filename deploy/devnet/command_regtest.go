@@ -51,7 +51,11 @@ func regtestCommand() *cobra.Command {
 }
 
 // regtest is the network of docker-compose.yml, by the names of its services.
-type regtest struct{ volumes string }
+type regtest struct {
+	volumes string
+	// ended is when btcd was told to end.
+	ended time.Time
+}
 
 func (r *regtest) chain() *Btcd {
 	return &Btcd{
@@ -119,6 +123,11 @@ func (r *regtest) mine(ctx context.Context, chain *Btcd, payer *Lnd) error {
 	if err == nil || !strings.Contains(err.Error(), "miningaddr") {
 		return err
 	}
+	// While wallets read the chain again, which the end of btcd before has them do,
+	// another end may hang (0.26.2).
+	if time.Since(r.ended) < rescanned {
+		return err
+	}
 	var to *lnrpc.NewAddressResponse
 	err = payer.with(func(lnd lnrpc.LightningClient) (err error) {
 		to, err = lnd.NewAddress(ctx, &lnrpc.NewAddressRequest{Type: lnrpc.AddressType_WITNESS_PUBKEY_HASH})
@@ -132,6 +141,7 @@ func (r *regtest) mine(ctx context.Context, chain *Btcd, payer *Lnd) error {
 	if err := writeFile(filepath.Join(chain.dir, "btcd.conf"), []byte(settings)); err != nil {
 		return err
 	}
+	r.ended = time.Now()
 	var stopped string
 	if err := chain.call(ctx, &stopped, "stop"); err != nil {
 		return fmt.Errorf("stop btcd: %w", err)
