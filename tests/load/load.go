@@ -28,10 +28,12 @@ const (
 
 // Load creates charges and pays them until it is finished.
 type Load struct {
-	w      *Workspace
-	payer  *Payer
-	ctx    context.Context //nolint:containedctx // It bounds the load, not a call.
-	cancel context.CancelFunc
+	w     *Workspace
+	payer *Payer
+	// merchant dials the node that is paid.
+	merchant Connect
+	ctx      context.Context //nolint:containedctx // It bounds the load, not a call.
+	cancel   context.CancelFunc
 	// stop ends the making of new charges.
 	stop    chan struct{}
 	unpaid  chan ChargeObject
@@ -46,7 +48,9 @@ type Load struct {
 // StartLoad has so many clients make charges, each with a pause between two.
 func (w *Workspace) StartLoad(t *testing.T, s Target, clients int, pause time.Duration) *Load {
 	t.Helper()
-	l := &Load{w: w, payer: NewPayer(t, s), stop: make(chan struct{}), unpaid: make(chan ChargeObject, 10_000)}
+	l := &Load{
+		w: w, payer: NewPayer(t, s), merchant: s.Merchant, stop: make(chan struct{}), unpaid: make(chan ChargeObject, 10_000),
+	}
 	l.ctx, l.cancel = context.WithCancel(t.Context())
 	for range clients {
 		l.clients.Go(func() { l.create(pause) })

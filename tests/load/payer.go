@@ -42,6 +42,7 @@ func (p *Payer) Pay(ctx context.Context, charge ChargeObject) (time.Time, error)
 			return time.Now(), nil
 		case err == nil:
 			last = fmt.Sprintf("%s %s", payment.Status, payment.FailureReason)
+			p.forget(ctx, payment)
 		case ctx.Err() == nil:
 			last = err.Error()
 		default:
@@ -53,6 +54,16 @@ func (p *Payer) Pay(ctx context.Context, charge ChargeObject) (time.Time, error)
 		case <-ctx.Done():
 			return time.Time{}, fmt.Errorf("%s: %d attempts, the last said %s", charge.ID, attempts, last)
 		}
+	}
+}
+
+// forget has the payer's node forget what it thinks of its peer. After a failure
+// at the merchant's, such as of an HTLC that lnd cannot read any more after a kill
+// (InvalidOnionVersion), it finds no route to it for minutes, whoever is to be
+// paid there; a public network has other nodes.
+func (p *Payer) forget(ctx context.Context, failed *lnrpc.Payment) {
+	if failed.FailureReason == lnrpc.PaymentFailureReason_FAILURE_REASON_NO_ROUTE {
+		_, _ = p.router.ResetMissionControl(ctx, &routerrpc.ResetMissionControlRequest{})
 	}
 }
 
