@@ -41,21 +41,21 @@ func (l *traffic) cutPairs(t *testing.T, p *compose.Project) {
 			gap = gapAllowed
 		}
 		l.during(t, "lose packets between "+pair.one+" and "+pair.other, gap, func(t *testing.T, ctx context.Context) {
-			l.lose(t, ctx, p, []string{pair.one}, pair.other)
+			l.lose(ctx, t, p, []string{pair.one}, pair.other)
 		})
 		twin := twins[pair.one]
 		if twin == "" || !load.Soak() {
 			continue
 		}
 		l.during(t, "lose packets between "+pair.one+", "+twin+" and "+pair.other, 0, func(t *testing.T, ctx context.Context) {
-			l.lose(t, ctx, p, []string{pair.one, twin}, pair.other)
+			l.lose(ctx, t, p, []string{pair.one, twin}, pair.other)
 		})
 	}
 }
 
 // lose loses packets between each of some and another for a while, and waits until
 // everything is well.
-func (l *traffic) lose(t *testing.T, ctx context.Context, p *compose.Project, some []string, other string) {
+func (l *traffic) lose(ctx context.Context, t *testing.T, p *compose.Project, some []string, other string) {
 	t.Helper()
 	var heals []func() error
 	heal := func() {
@@ -72,12 +72,12 @@ func (l *traffic) lose(t *testing.T, ctx context.Context, p *compose.Project, so
 	}
 	load.Pause(t, lostFor(), nil)
 	heal()
-	l.awaitWell(t, ctx, p)
+	l.awaitWell(ctx, t, p)
 }
 
 // awaitWell waits until charges are made again, both api and workers are healthy
 // and the channels active.
-func (l *traffic) awaitWell(t *testing.T, ctx context.Context, p *compose.Project) {
+func (l *traffic) awaitWell(ctx context.Context, t *testing.T, p *compose.Project) {
 	t.Helper()
 	began := time.Now()
 	var created time.Duration

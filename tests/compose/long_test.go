@@ -39,17 +39,17 @@ func (l *traffic) takeLong(t *testing.T, p *compose.Project, s *suite.Stack) {
 			require.NoError(t, p.Pause(ctx, service))
 			load.Pause(t, stillFor, nil)
 			require.NoError(t, p.Resume(ctx, service))
-			l.awaitWell(t, ctx, p)
+			l.awaitWell(ctx, t, p)
 		})
 	}
 	l.during(t, "Temporal is away", 0, func(t *testing.T, ctx context.Context) {
 		require.NoError(t, p.Stop(ctx, compose.Temporal))
 		load.Pause(t, temporalAway, nil)
 		require.NoError(t, p.Start(ctx, compose.Temporal))
-		l.awaitWell(t, ctx, p)
+		l.awaitWell(ctx, t, p)
 	})
 	made := l.makeBacklog(t)
-	l.during(t, "lnd starts anew with a backlog", 0, func(t *testing.T, ctx context.Context) { l.drain(t, ctx, p, s, made) })
+	l.during(t, "lnd starts anew with a backlog", 0, func(t *testing.T, ctx context.Context) { l.drain(ctx, t, p, s, made) })
 }
 
 // makeBacklog makes charges that nobody pays yet.
@@ -79,7 +79,7 @@ func (l *traffic) makeBacklog(t *testing.T) []load.ChargeObject {
 
 // drain has the backlog paid without a worker, starts the node anew and then the
 // workers, and waits until all of it is credited.
-func (l *traffic) drain(t *testing.T, ctx context.Context, p *compose.Project, s *suite.Stack, made []load.ChargeObject) {
+func (l *traffic) drain(ctx context.Context, t *testing.T, p *compose.Project, s *suite.Stack, made []load.ChargeObject) {
 	t.Helper()
 	for _, service := range []string{compose.Worker1, compose.Worker2} {
 		require.NoError(t, p.Stop(ctx, service))
@@ -112,7 +112,7 @@ func (l *traffic) drain(t *testing.T, ctx context.Context, p *compose.Project, s
 	}, drainedWithin, load.Poll, "a backlog that is not credited")
 	t.Logf("all %d were credited %s after the workers were started, the first after %s", len(ids),
 		time.Since(began).Round(time.Millisecond), first.Round(time.Millisecond))
-	l.awaitWell(t, ctx, p)
+	l.awaitWell(ctx, t, p)
 }
 
 // credited counts the charges that are paid.

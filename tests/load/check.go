@@ -118,12 +118,13 @@ func (w *Workspace) checkCharges(t *testing.T, onNode map[string]int64) {
 		if _, seen := w.paidAt[charge.ID]; seen {
 			require.True(t, paid, "the payer paid %s, the node does not know", charge.ID)
 		}
-		if paid {
+		switch {
+		case paid:
 			require.Equal(t, "paid", charge.Status, charge.ID)
 			require.Equal(t, amount, charge.AmountPaidMsat, charge.ID)
-		} else if !w.mayExpire[charge.ID] {
+		case !w.mayExpire[charge.ID]:
 			require.Equal(t, "pending", charge.Status, charge.ID)
-		} else {
+		default:
 			require.Contains(t, []string{"pending", "expired"}, charge.Status, charge.ID)
 		}
 	}

@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"sync"
 	"testing"
@@ -100,7 +101,7 @@ func (l *Load) excuse(t *testing.T, one unpaid, why string) {
 func holder(channels []*lnrpc.Channel, charge ChargeObject) *lnrpc.Channel {
 	for _, channel := range channels {
 		for _, htlc := range channel.PendingHtlcs {
-			if fmt.Sprintf("%x", htlc.HashLock) == charge.PaymentHash {
+			if hex.EncodeToString(htlc.HashLock) == charge.PaymentHash {
 				return channel
 			}
 		}

@@ -181,11 +181,11 @@ func (m *Meter) Since(began time.Time) Figures {
 }
 
 func (f Figures) String() string {
-	text := fmt.Sprintf("%d requests, %d failed, the longest time without a success %s, the slowest success %s", f.Requests,
-		len(f.Failed), f.Gap.Round(time.Millisecond), f.Slowest.Round(time.Millisecond))
+	text := []string{fmt.Sprintf("%d requests, %d failed, the longest time without a success %s, the slowest success %s", f.Requests,
+		len(f.Failed), f.Gap.Round(time.Millisecond), f.Slowest.Round(time.Millisecond))}
 	for _, cause := range slices.Sorted(maps.Keys(f.Causes)) {
-		text += fmt.Sprintf("; %d × %s", f.Causes[cause], cause)
+		text = append(text, fmt.Sprintf("%d × %s", f.Causes[cause], cause))
 	}
 
-	return text
+	return strings.Join(text, "; ")
 }

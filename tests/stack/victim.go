@@ -145,7 +145,7 @@ func (v *Victim) Resume() error { return syscall.Kill(v.pid, syscall.SIGCONT) }
 // End kills a victim that has not died, and waits.
 func (v *Victim) End() {
 	v.kill()
-	<-v.ended
+	_ = <-v.ended
 }
 
 // errKilled is the end of a victim that we, and not the point, have killed.
