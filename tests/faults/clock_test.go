@@ -68,7 +68,7 @@ func TestClockJumps(t *testing.T) {
 				load.Pause(t, jumpedFor, nil)
 			})
 		}
-		w.withdrawUnder(t, s, random, faults)
+		w.withdrawUnder(t, s, random, withdrawalPause, faults)
 	})
 }
 

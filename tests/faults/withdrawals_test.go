@@ -127,7 +127,7 @@ func TestWithdrawals(t *testing.T) {
 		faults = append(faults, func() { s.kill(t, name) })
 	}
 	random.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
-	w.withdrawUnder(t, s, random, faults)
+	w.withdrawUnder(t, s, random, withdrawalPause, faults)
 }
 
 // TestWithdrawalsPaused is the same with processes that stand still and go on
@@ -143,18 +143,18 @@ func TestWithdrawalsPaused(t *testing.T) {
 		faults = append(faults, func() { s.pause(t, name, pausedFor()) })
 	}
 	random.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
-	w.withdrawUnder(t, s, random, faults)
+	w.withdrawUnder(t, s, random, 4*withdrawalPause, faults)
 }
 
 // withdrawUnder makes the withdrawals while faults are made one after another, and
-// checks what came of them.
-func (w *workspace) withdrawUnder(t *testing.T, s *stack, random *rand.Rand, faults []func()) {
+// checks what came of them. A client waits no longer than the pause between two.
+func (w *workspace) withdrawUnder(t *testing.T, s *stack, random *rand.Rand, pause time.Duration, faults []func()) {
 	t.Helper()
 	w.fund(t, s)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	began := time.Now()
-	p := w.startPayouts(ctx, t, s, random)
+	p := w.startPayouts(ctx, t, s, random, pause)
 	for _, fault := range faults {
 		load.Pause(t, 5*moments, random)
 		p.awaitPost(t)
@@ -190,7 +190,7 @@ func (w *workspace) fund(t *testing.T, s *stack) {
 	w.AwaitBalance(t, before+fundingSats*1000)
 }
 
-func (w *workspace) startPayouts(ctx context.Context, t *testing.T, s *stack, random *rand.Rand) *payouts {
+func (w *workspace) startPayouts(ctx context.Context, t *testing.T, s *stack, random *rand.Rand, pause time.Duration) *payouts {
 	t.Helper()
 	var all []kindOfBill
 	for _, kind := range slices.Sorted(maps.Keys(bills)) {
@@ -210,7 +210,7 @@ func (w *workspace) startPayouts(ctx context.Context, t *testing.T, s *stack, ra
 			for kind := range p.bills {
 				w.Note(p.pay(kind))
 				p.posted.Add(1)
-				sleep(ctx, rand.N(withdrawalPause))
+				sleep(ctx, rand.N(pause))
 			}
 		})
 	}
