@@ -20,7 +20,7 @@ const (
 	// cutFor is how long a container reaches nobody.
 	cutFor = 30 * time.Second
 	// longest bounds a fault with its recovery.
-	longest = 10 * time.Minute
+	longest = 15 * time.Minute
 	// failuresShown is how many failures are shown one by one.
 	failuresShown = 10
 	// gapAllowed is for how long no request may succeed while one of a pair is

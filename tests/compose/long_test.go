@@ -23,7 +23,7 @@ const (
 	// backlog are charges that are paid while nobody watches the node.
 	backlog                      = 1000
 	backlogMakers, backlogPayers = 8, 8
-	drainedWithin                = 3 * time.Minute
+	drainedWithin                = 10 * time.Minute
 )
 
 // takeLong makes the faults that take minutes.
