@@ -36,11 +36,7 @@ func (l *traffic) cutPairs(t *testing.T, p *compose.Project) {
 		return
 	}
 	for _, pair := range pairs {
-		var gap time.Duration
-		if pair.served {
-			gap = gapAllowed
-		}
-		l.during(t, "lose packets between "+pair.one+" and "+pair.other, gap, func(t *testing.T, ctx context.Context) {
+		l.during(t, "lose packets between "+pair.one+" and "+pair.other, 0, func(t *testing.T, ctx context.Context) {
 			l.lose(ctx, t, p, []string{pair.one}, pair.other)
 		})
 		twin := twins[pair.one]
