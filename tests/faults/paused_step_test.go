@@ -85,7 +85,7 @@ func pauseAtStep(t *testing.T, s *inprocess.Stack, c, payee *suite.Client, one p
 	require.NoError(t, s.StopWorker())
 	victim, err := s.StartStopping(one.at, bolt11)
 	require.NoError(t, err)
-	t.Cleanup(victim.End)
+	t.Cleanup(func() { require.NoError(t, victim.End()) })
 	type answered struct {
 		load.Answer
 		err error

@@ -129,6 +129,7 @@ func (v *Victim) StandsStill(ctx context.Context) error {
 		}
 		select {
 		case err := <-v.ended:
+			v.ended <- err // End's.
 			output, _ := os.ReadFile(v.log)
 
 			return fmt.Errorf("the victim was to stop %s: %w\n%s", v.at, err, output[max(0, len(output)-4096):])
@@ -142,10 +143,12 @@ func (v *Victim) StandsStill(ctx context.Context) error {
 // Resume has a victim that stands still go on where it is.
 func (v *Victim) Resume() error { return syscall.Kill(v.pid, syscall.SIGCONT) }
 
-// End kills a victim that has not died, and waits.
-func (v *Victim) End() {
+// End kills a victim that has not died, and waits. It is nil unless the victim
+// ended before, by itself.
+func (v *Victim) End() error {
 	v.kill()
-	_ = <-v.ended
+
+	return <-v.ended
 }
 
 // errKilled is the end of a victim that we, and not the point, have killed.
