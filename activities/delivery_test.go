@@ -675,6 +675,21 @@ func TestAttemptSlowEndpoint(t *testing.T) {
 	require.Zero(t, b.slots.running)
 }
 
+// TestFirstAttemptAfterPostgresClockWentBack: a first attempt that waited until the
+// clock was again where it had been when the event was written was late by as much.
+func TestFirstAttemptAfterPostgresClockWentBack(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, 500, 200)
+	b := setup(t, r.URL)
+	id := b.event(t)[0]
+	b.exec(t, `UPDATE delivery SET created_at = created_at + interval '1 hour', next_attempt_at = next_attempt_at + interval '1 hour',
+		next_check_at = next_check_at + interval '1 hour' WHERE id = $1`, id)
+	require.False(t, b.attempt(t, id).Done)
+	require.Len(t, r.seen(), 1)
+	require.False(t, b.attempt(t, id).Done, "the second is not due yet")
+	require.Len(t, r.seen(), 1)
+}
+
 // TestAttemptNow: whoever asks for an attempt now does not wait until it is due;
 // a delivery that is over stays over.
 func TestAttemptNow(t *testing.T) {

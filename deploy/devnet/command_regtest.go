@@ -51,7 +51,11 @@ func regtestCommand() *cobra.Command {
 }
 
 // regtest is the network of docker-compose.yml, by the names of its services.
-type regtest struct{ volumes string }
+type regtest struct {
+	volumes string
+	// ended is when btcd was told to end.
+	ended time.Time
+}
 
 func (r *regtest) chain() *Btcd {
 	return &Btcd{
@@ -80,6 +84,31 @@ func (r *regtest) fund(ctx context.Context) error {
 		return err
 	}
 
+	return r.sync(ctx, payer)
+}
+
+// rescanned is how long a wallet may take to read the new chain, which takes it
+// seconds.
+const rescanned = 30 * time.Second
+
+// sync waits until the payer has read the chain. Where btcd's end broke its first
+// rescan off, which happens on a busy machine, lnd 0.21.2 waits for it for ever:
+// it is told to end as well, and Docker starts it again.
+func (r *regtest) sync(ctx context.Context, payer *Lnd) error {
+	soon, cancel := context.WithTimeout(ctx, rescanned)
+	defer cancel()
+	if eventually(soon, payer.synced) == nil {
+		return nil
+	}
+	err := payer.with(func(lnd lnrpc.LightningClient) error {
+		_, err := lnd.StopDaemon(ctx, &lnrpc.StopRequest{})
+
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("stop the payer: %w", err)
+	}
+
 	return eventually(ctx, payer.synced)
 }
 
@@ -92,6 +121,11 @@ func (r *regtest) mine(ctx context.Context, chain *Btcd, payer *Lnd) error {
 	}
 	_, err = chain.Mine(ctx, max(1, matureBlocks-height))
 	if err == nil || !strings.Contains(err.Error(), "miningaddr") {
+		return err
+	}
+	// While wallets read the chain again, which the end of btcd before has them do,
+	// another end may hang (0.26.2).
+	if time.Since(r.ended) < rescanned {
 		return err
 	}
 	var to *lnrpc.NewAddressResponse
@@ -107,6 +141,7 @@ func (r *regtest) mine(ctx context.Context, chain *Btcd, payer *Lnd) error {
 	if err := writeFile(filepath.Join(chain.dir, "btcd.conf"), []byte(settings)); err != nil {
 		return err
 	}
+	r.ended = time.Now()
 	var stopped string
 	if err := chain.call(ctx, &stopped, "stop"); err != nil {
 		return fmt.Errorf("stop btcd: %w", err)

@@ -1,9 +1,11 @@
 -- LoadDelivery reads all that one attempt needs. Postgres' clock says when the
--- attempt is due and whether a rotated secret still signs.
+-- attempt is due and whether a rotated secret still signs. The first attempt is due
+-- at once, also where the clock has been set back since: nothing put it off.
 -- name: LoadDelivery :one
 SELECT d.status, d.attempts, d.event_id, d.endpoint_id, d.workspace_id,
     extract(epoch FROM now() - e.created_at)::float8 AS event_age_s,
-    coalesce(greatest(extract(epoch FROM d.next_attempt_at - now()), 0), 0)::float8 AS due_in_s,
+    CASE WHEN d.attempts = 0 AND d.next_attempt_at = d.created_at THEN 0
+        ELSE coalesce(greatest(extract(epoch FROM d.next_attempt_at - now()), 0), 0) END::float8 AS due_in_s,
     e.payload, w.url, w.secret_sealed,
     (w.status = 'enabled' AND w.deleted_at IS NULL)::boolean AS endpoint_open,
     coalesce(CASE WHEN w.previous_secret_until > now() THEN w.previous_secret_sealed END, '')::bytea AS previous_secret_sealed

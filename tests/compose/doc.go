@@ -10,9 +10,11 @@
 // project whose test failed running.
 //
 // The tests share one project (Shared). They run tests/suite on it; and under load
-// they kill each api and worker, cut each from its networks for half a minute and
-// restart all four one after another, then compare what clients were told with the
-// database, the books and both nodes (TestFaults). Receivers of webhooks are on
+// they kill each api and worker, cut each from its networks for half a minute,
+// restart all four one after another and lose the packets between each pair, then
+// compare what clients were told with the database, the books and both nodes
+// (TestFaults). LNTPAY_SOAK=1 (make soak) makes faults of minutes too: containers
+// stand still, Temporal is away, lnd starts anew with a backlog. Receivers of webhooks are on
 // this machine, behind a relay on the gateway of the workers' network.
 //
 // What is not here: the tests of the suite themselves, which run on any stack; the

@@ -34,7 +34,7 @@ const (
 
 // traffic is the load of TestFaults and what it was answered.
 type traffic struct {
-	meter  *meter
+	meter  *load.Meter
 	target load.Target
 	// charges are made in one workspace and paid, withdrawals made in another.
 	charges, withdrawals *load.Workspace
@@ -56,7 +56,7 @@ func startTraffic(t *testing.T, p *compose.Project, s *suite.Stack) *traffic {
 	dsn, err := p.AppDatabaseURL(t.Context())
 	require.NoError(t, err)
 	earner, payer := s.NewClient(t), s.NewClient(t)
-	l := &traffic{meter: newMeter(t), payer: payer, stop: make(chan struct{}), byKey: map[string]string{}}
+	l := &traffic{meter: load.NewMeter(t), payer: payer, stop: make(chan struct{}), byKey: map[string]string{}}
 	l.target = load.Target{
 		APIURL: s.APIURL, Key: earner.Key, WorkspaceID: earner.WorkspaceID, DatabaseURL: dsn,
 		Merchant: s.Net.Merchant.Connect, Payer: s.Net.Payer.Connect, Relay: s.Relay, Transport: l.meter,
@@ -166,7 +166,7 @@ func (l *traffic) check(t *testing.T, s *suite.Stack) {
 	l.others.Wait()
 	require.True(t, late.Stop(), "the load did not end")
 	l.charging.Finish(t)
-	require.Empty(t, l.meter.wrong, "answers that openapi.yaml does not describe")
+	require.Empty(t, l.meter.Wrong(), "answers that openapi.yaml does not describe")
 	require.Empty(t, l.withdrawals.Wrong)
 	l.charges.Check(t, l.target, "all faults", l.outages)
 	l.checkWithdrawals(t, s)

@@ -20,6 +20,9 @@ import (
 	"github.com/lntpay/lntpay/tests/load"
 )
 
+// invoiceSeconds is longer than any test, also one whose clocks jump by an hour.
+const invoiceSeconds = 6 * 3600
+
 // payee makes invoices on the stack's other node, for withdrawals.
 type payee struct {
 	lightning lnrpc.LightningClient
@@ -37,7 +40,7 @@ func newPayee(t *testing.T, s *stack) *payee {
 
 // invoice asks for so much, or for 0 leaves the amount to whoever pays.
 func (p *payee) invoice(ctx context.Context, msat int64) (bolt11 string, hash []byte, err error) {
-	made, err := p.lightning.AddInvoice(ctx, &lnrpc.Invoice{ValueMsat: msat, Expiry: 3600})
+	made, err := p.lightning.AddInvoice(ctx, &lnrpc.Invoice{ValueMsat: msat, Expiry: invoiceSeconds})
 
 	return made.GetPaymentRequest(), made.GetRHash(), err
 }
@@ -58,7 +61,7 @@ func (p *payee) held(ctx context.Context, msat int64) (bolt11 string, preimage [
 	_, _ = rand.Read(preimage[:])
 	hash := sha256.Sum256(preimage[:])
 	made, err := p.invoices.AddHoldInvoice(ctx, &invoicesrpc.AddHoldInvoiceRequest{
-		Hash: hash[:], ValueMsat: msat, Expiry: 3600,
+		Hash: hash[:], ValueMsat: msat, Expiry: invoiceSeconds,
 	})
 
 	return made.GetPaymentRequest(), preimage, err
@@ -103,7 +106,7 @@ func nowhere(msat int64) (string, error) {
 	_, _ = rand.Read(hash[:])
 	made, err := zpay32.NewInvoice(&chaincfg.RegressionNetParams, hash, time.Now(),
 		zpay32.Description("nowhere"), zpay32.PaymentAddr(hash), zpay32.Amount(lnwire.MilliSatoshi(msat)),
-		zpay32.CLTVExpiry(80), zpay32.Features(lnwire.NewFeatureVector(
+		zpay32.CLTVExpiry(80), zpay32.Expiry(invoiceSeconds*time.Second), zpay32.Features(lnwire.NewFeatureVector(
 			lnwire.NewRawFeatureVector(lnwire.TLVOnionPayloadRequired, lnwire.PaymentAddrRequired), lnwire.Features)))
 	if err != nil {
 		return "", err

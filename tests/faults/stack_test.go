@@ -31,10 +31,14 @@ type stack struct {
 	dev      *devnet.DevJSON
 	// operators are the operator addresses of api and worker.
 	operators []string
+	// meter notes how each request of the clients ended.
+	meter *load.Meter
+	// environment is added to what the program sees of ours.
+	environment []string
 }
 
 // startStack builds the program and runs a stack until the test ends.
-func startStack(t *testing.T) *stack {
+func startStack(t *testing.T, environment ...string) *stack {
 	t.Helper()
 	// Not t.TempDir: Postgres runs as another user when we are root, and
 	// must pass through every folder above its own.
@@ -43,7 +47,7 @@ func startStack(t *testing.T) *stack {
 	require.NoError(t, os.Chmod(dir, 0o711))
 	portBase, err := freeport.Take(devnet.PortCount)
 	require.NoError(t, err)
-	s := &stack{program: filepath.Join(dir, "lntpay"), dir: dir, portBase: portBase}
+	s := &stack{program: filepath.Join(dir, "lntpay"), dir: dir, portBase: portBase, meter: load.NewMeter(t), environment: environment}
 	t.Cleanup(func() {
 		if s.process != nil {
 			s.process.Stop()
@@ -76,7 +80,7 @@ func (s *stack) start(t *testing.T) {
 		Args: func() []string {
 			return []string{"dev", "--state-dir", state, "--port-base", fmt.Sprint(s.portBase)}
 		},
-		Env: os.Environ(), Dir: here, Log: filepath.Join(s.dir, "dev.log"),
+		Env: append(os.Environ(), s.environment...), Dir: here, Log: filepath.Join(s.dir, "dev.log"),
 		Ready:       func(context.Context) error { return s.look() },
 		ReadyWithin: 5 * time.Minute, StopWithin: time.Minute,
 	})
@@ -104,20 +108,34 @@ func (s *stack) look() error {
 // kill ends a process without warning and waits until another one serves.
 func (s *stack) kill(t *testing.T, name string) load.Outage {
 	t.Helper()
-	require.NoError(t, s.look())
-	pid := s.dev.Processes[name]
-	require.NotZero(t, pid, name)
+
+	return s.end(t, name, syscall.SIGKILL)
+}
+
+// end sends a process a signal that ends it, and waits until another one serves.
+func (s *stack) end(t *testing.T, name string, signal syscall.Signal) load.Outage {
+	t.Helper()
+	pid := s.pid(t, name)
 	from := time.Now()
-	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	require.NoError(t, syscall.Kill(pid, signal))
 	require.Eventually(t, func() bool { return s.look() == nil && s.dev.Processes[name] != pid },
 		recoverWithin, load.Poll, "%s was not started again", name)
 	again := time.Now()
 	s.awaitReady(t)
 	o := load.Outage{From: from, To: time.Now()}
-	t.Logf("%s: killed, started again after %s, ready after %s", name,
+	t.Logf("%s: %s, started again after %s, ready after %s", name, signal,
 		again.Sub(from).Round(time.Millisecond), o.To.Sub(from).Round(time.Millisecond))
 
 	return o
+}
+
+// pid is a running process'.
+func (s *stack) pid(t *testing.T, name string) int {
+	t.Helper()
+	require.NoError(t, s.look())
+	require.NotZero(t, s.dev.Processes[name], name)
+
+	return s.dev.Processes[name]
 }
 
 // awaitReady waits until api and worker say that all they need is there.
@@ -182,7 +200,7 @@ func descendants(t *testing.T, of int) []int {
 func (s *stack) target() load.Target {
 	return load.Target{
 		APIURL: s.dev.APIURL, Key: s.dev.APIKeys.Sandbox, WorkspaceID: s.dev.WorkspaceID, DatabaseURL: s.dev.DatabaseURL,
-		Merchant: s.dev.Lnd.Merchant.Connect, Payer: s.dev.Lnd.Payer.Connect,
+		Merchant: s.dev.Lnd.Merchant.Connect, Payer: s.dev.Lnd.Payer.Connect, Transport: s.meter,
 	}
 }
 

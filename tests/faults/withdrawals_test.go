@@ -69,6 +69,9 @@ var kills = []string{
 	"worker", "worker", "worker", "lnd_merchant", "lnd_merchant", "lnd_merchant", "temporal", "temporal",
 }
 
+// pauses are the processes that stand still, in a random order.
+var pauses = []string{"worker", "worker", "worker", "worker", "lnd_merchant", "lnd_merchant", "temporal", "postgres"}
+
 // withdrawalObject is what we read of a withdrawal.
 type withdrawalObject struct {
 	ID          string
@@ -119,23 +122,47 @@ func TestWithdrawals(t *testing.T) {
 	random := seeded(t)
 	s := startStack(t)
 	w := newWorkspace(t, s, "*")
-	charge, err := w.Create(t.Context(), fundingSats)
-	require.NoError(t, err)
-	require.NoError(t, w.Settle(t.Context(), load.NewPayer(t, s.target()), charge))
-	w.AwaitBalance(t, fundingSats*1000)
+	var faults []func()
+	for _, name := range kills {
+		faults = append(faults, func() { s.kill(t, name) })
+	}
+	random.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
+	w.withdrawUnder(t, s, random, withdrawalPause, faults)
+}
 
+// TestWithdrawalsPaused is the same with processes that stand still and go on
+// beside another worker, which has taken over what they had begun.
+func TestWithdrawalsPaused(t *testing.T) {
+	load.SkipUnlessSoak(t)
+	random := seeded(t)
+	s := startStack(t)
+	s.startSecondWorker(t)
+	w := newWorkspace(t, s, "*")
+	var faults []func()
+	for _, name := range pauses {
+		faults = append(faults, func() { s.pause(t, name, pausedFor()) })
+	}
+	random.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
+	w.withdrawUnder(t, s, random, 4*withdrawalPause, faults)
+}
+
+// withdrawUnder makes the withdrawals while faults are made one after another, and
+// checks what came of them. A client waits no longer than the pause between two.
+func (w *workspace) withdrawUnder(t *testing.T, s *stack, random *rand.Rand, pause time.Duration, faults []func()) {
+	t.Helper()
+	w.fund(t, s)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	began := time.Now()
-	p := w.startPayouts(ctx, t, s, random)
-	names := slices.Clone(kills)
-	random.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
-	for _, name := range names {
+	p := w.startPayouts(ctx, t, s, random, pause)
+	for _, fault := range faults {
 		load.Pause(t, 5*moments, random)
 		p.awaitPost(t)
 		load.Pause(t, underWay, random)
 		t.Logf("%s: %d of %d withdrawals are posted", time.Since(began).Round(time.Second), p.posted.Load(), cap(p.bills))
-		s.kill(t, name)
+		from := time.Now()
+		fault()
+		t.Logf("clients since then: %s", s.meter.Since(from))
 	}
 	late := time.AfterFunc(postedWithin, cancel)
 	p.done.Wait()
@@ -151,7 +178,19 @@ func TestWithdrawals(t *testing.T) {
 	w.CheckDeliveries(t, s.target())
 }
 
-func (w *workspace) startPayouts(ctx context.Context, t *testing.T, s *stack, random *rand.Rand) *payouts {
+// fund has the workspace paid what it will pay to others.
+func (w *workspace) fund(t *testing.T, s *stack) {
+	t.Helper()
+	before := load.Get[struct {
+		AvailableMsat int64 `json:"available_msat"`
+	}](t, &w.Client, "/v1/balance").AvailableMsat
+	charge, err := w.Create(t.Context(), fundingSats)
+	require.NoError(t, err)
+	require.NoError(t, w.Settle(t.Context(), load.NewPayer(t, s.target()), charge))
+	w.AwaitBalance(t, before+fundingSats*1000)
+}
+
+func (w *workspace) startPayouts(ctx context.Context, t *testing.T, s *stack, random *rand.Rand, pause time.Duration) *payouts {
 	t.Helper()
 	var all []kindOfBill
 	for _, kind := range slices.Sorted(maps.Keys(bills)) {
@@ -171,7 +210,7 @@ func (w *workspace) startPayouts(ctx context.Context, t *testing.T, s *stack, ra
 			for kind := range p.bills {
 				w.Note(p.pay(kind))
 				p.posted.Add(1)
-				sleep(ctx, rand.N(withdrawalPause))
+				sleep(ctx, rand.N(pause))
 			}
 		})
 	}

@@ -15,7 +15,10 @@ import (
 )
 
 // Payer pays charges from the stack's other node.
-type Payer struct{ router routerrpc.RouterClient }
+type Payer struct {
+	router    routerrpc.RouterClient
+	lightning lnrpc.LightningClient
+}
 
 // NewPayer dials it.
 func NewPayer(t *testing.T, s Target) *Payer {
@@ -24,22 +27,43 @@ func NewPayer(t *testing.T, s Target) *Payer {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 
-	return &Payer{router: routerrpc.NewRouterClient(conn)}
+	return &Payer{router: routerrpc.NewRouterClient(conn), lightning: lnrpc.NewLightningClient(conn)}
 }
 
 // Pay pays until the node says SUCCEEDED, and returns when it said so. While
-// the merchant's node is away payments fail, and are tried again.
+// the merchant's node is away payments fail, and are tried again. The error has
+// what the last attempts came to.
 func (p *Payer) Pay(ctx context.Context, charge ChargeObject) (time.Time, error) {
-	for {
+	for attempts, last := 1, "nothing"; ; attempts++ {
+		began := time.Now()
 		payment, err := p.Attempt(ctx, charge)
-		if err == nil && payment.Status == lnrpc.Payment_SUCCEEDED {
+		switch {
+		case err == nil && payment.Status == lnrpc.Payment_SUCCEEDED:
 			return time.Now(), nil
+		case err == nil:
+			last = fmt.Sprintf("%s %s", payment.Status, payment.FailureReason)
+			p.forget(ctx, payment)
+		case ctx.Err() == nil:
+			last = err.Error()
+		default:
+			return time.Time{}, fmt.Errorf("%s: attempt %d was under way for %s; the one before said %s", charge.ID, attempts,
+				time.Since(began).Round(time.Millisecond), last)
 		}
 		select {
 		case <-time.After(2 * RepeatPause):
 		case <-ctx.Done():
-			return time.Time{}, fmt.Errorf("%s was never paid; last: %s, %v", charge.ID, payment.GetFailureReason(), err)
+			return time.Time{}, fmt.Errorf("%s: %d attempts, the last said %s", charge.ID, attempts, last)
 		}
+	}
+}
+
+// forget has the payer's node forget what it thinks of its peer. After a failure
+// at the merchant's, such as of an HTLC that lnd cannot read any more after a kill
+// (InvalidOnionVersion), it finds no route to it for minutes, whoever is to be
+// paid there; a public network has other nodes.
+func (p *Payer) forget(ctx context.Context, failed *lnrpc.Payment) {
+	if failed.FailureReason == lnrpc.PaymentFailureReason_FAILURE_REASON_NO_ROUTE {
+		_, _ = p.router.ResetMissionControl(ctx, &routerrpc.ResetMissionControlRequest{})
 	}
 }
 

@@ -14,6 +14,9 @@ import (
 	"google.golang.org/grpc"
 )
 
+// expiresInSeconds is longer than any test, also one whose clocks jump by an hour.
+const expiresInSeconds = 6 * 3600
+
 // ChargeObject is what we read of a charge.
 type ChargeObject struct {
 	ID             string
@@ -36,6 +39,8 @@ type Workspace struct {
 	byKey map[string]ChargeObject
 	// paidAt is when the payer learned that a charge was settled, by id.
 	paidAt map[string]time.Time
+	// mayExpire are the ids of charges that need not be paid.
+	mayExpire map[string]bool
 	// checked is when the delays were checked, of all that was paid by then.
 	checked time.Time
 	// Wrong are answers that no client should get.
@@ -49,6 +54,7 @@ func NewWorkspace(t *testing.T, s Target, eventType string) *Workspace {
 	w := &Workspace{
 		Client:   Client{Base: s.APIURL, Key: s.Key, HTTP: http.Client{Timeout: 15 * time.Second, Transport: s.Transport}},
 		receiver: newReceiver(t), byKey: map[string]ChargeObject{}, paidAt: map[string]time.Time{},
+		mayExpire: map[string]bool{},
 	}
 	url := w.receiver.url
 	if s.Relay != nil {
@@ -81,7 +87,21 @@ func (w *Workspace) Create(ctx context.Context, sats int64) (ChargeObject, error
 
 // CreateAs is Create with a key of the caller's.
 func (w *Workspace) CreateAs(ctx context.Context, key string, sats int64) (ChargeObject, error) {
-	body := fmt.Appendf(nil, `{"amount_sats":%d,"external_id":%q}`, sats, key)
+	return w.create(ctx, key, fmt.Appendf(nil, `{"amount_sats":%d,"external_id":%q,"expires_in":%d}`, sats, key, expiresInSeconds))
+}
+
+// CreateExpiring makes a charge that may expire before it is paid.
+func (w *Workspace) CreateExpiring(ctx context.Context, sats int64, seconds int) (ChargeObject, error) {
+	key := uuid.NewString()
+	charge, err := w.create(ctx, key, fmt.Appendf(nil, `{"amount_sats":%d,"external_id":%q,"expires_in":%d}`, sats, key, seconds))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mayExpire[charge.ID] = true
+
+	return charge, err
+}
+
+func (w *Workspace) create(ctx context.Context, key string, body []byte) (ChargeObject, error) {
 	first, err := w.Post(ctx, "/v1/charges", key, body)
 	if err != nil {
 		return ChargeObject{}, err

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -57,6 +59,7 @@ type Victim struct {
 	log   string
 	ended chan error
 	kill  func()
+	pid   int
 }
 
 // sentence is what a victim is told.
@@ -65,6 +68,8 @@ type sentence struct {
 	Webhooks    config.Webhooks
 	At          Point
 	Bolt11      string
+	// Stops makes it stand still at the point, once, and not die.
+	Stops bool
 }
 
 // envVictim makes a test binary a victim.
@@ -73,9 +78,18 @@ const envVictim = "LNTPAY_TEST_VICTIM"
 // StartVictim starts a victim. There should be no other worker: StopWorker.
 // TestMain must call BeVictim.
 func (s *Stack) StartVictim(at Point, bolt11 string) (*Victim, error) {
-	told, err := json.Marshal(sentence{
-		Environment: s.Config.Sandbox, Webhooks: s.Config.Webhooks, At: at, Bolt11: bolt11,
-	})
+	return s.startVictim(sentence{At: at, Bolt11: bolt11})
+}
+
+// StartStopping is StartVictim of a worker that does not die at the point: all of
+// it stands still there, by SIGSTOP, until Resume.
+func (s *Stack) StartStopping(at Point, bolt11 string) (*Victim, error) {
+	return s.startVictim(sentence{At: at, Bolt11: bolt11, Stops: true})
+}
+
+func (s *Stack) startVictim(c sentence) (*Victim, error) {
+	c.Environment, c.Webhooks = s.Config.Sandbox, s.Config.Webhooks
+	told, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +97,7 @@ func (s *Stack) StartVictim(at Point, bolt11 string) (*Victim, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Victim{at: at, log: filepath.Join(s.dir, "victim.log"), ended: make(chan error, 1)}
+	v := &Victim{at: c.At, log: filepath.Join(s.dir, "victim.log"), ended: make(chan error, 1)}
 	output, err := os.Create(v.log)
 	if err != nil {
 		return nil, err
@@ -99,10 +113,42 @@ func (s *Stack) StartVictim(at Point, bolt11 string) (*Victim, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	v.kill = func() { _ = cmd.Process.Kill() }
+	v.kill, v.pid = func() { _ = cmd.Process.Kill() }, cmd.Process.Pid
 	go func() { v.ended <- v.judge(cmd.Wait()) }()
 
 	return v, nil
+}
+
+// StandsStill waits until a victim of StartStopping has reached its point.
+func (v *Victim) StandsStill(ctx context.Context) error {
+	for {
+		// "pid (name) state …", and the name may have brackets.
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", v.pid))
+		if err == nil && strings.HasPrefix(string(text[bytes.LastIndexByte(text, ')')+1:]), " T ") {
+			return nil
+		}
+		select {
+		case err := <-v.ended:
+			v.ended <- err // End's.
+			output, _ := os.ReadFile(v.log)
+
+			return fmt.Errorf("the victim was to stop %s: %w\n%s", v.at, err, output[max(0, len(output)-4096):])
+		case <-ctx.Done():
+			return fmt.Errorf("the victim was to stop %s: %w", v.at, errKilled)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// Resume has a victim that stands still go on where it is.
+func (v *Victim) Resume() error { return syscall.Kill(v.pid, syscall.SIGCONT) }
+
+// End kills a victim that has not died, and waits. It is nil unless the victim
+// ended before, by itself.
+func (v *Victim) End() error {
+	v.kill()
+
+	return <-v.ended
 }
 
 // errKilled is the end of a victim that we, and not the point, have killed.
@@ -162,7 +208,7 @@ func serve(ctx context.Context, s sentence) error {
 	if err != nil {
 		return err
 	}
-	c := &condemned{at: s.At, bolt11: s.Bolt11, hash: invoice.PaymentHash}
+	c := &condemned{at: s.At, bolt11: s.Bolt11, hash: invoice.PaymentHash, stops: s.Stops}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	w, err := worker.New(ctx, payments.Sandbox, s.Environment, s.Webhooks, prometheus.NewRegistry(), log, c.watch)
 	if err != nil {
@@ -172,7 +218,7 @@ func serve(ctx context.Context, s sentence) error {
 	return w.Run(ctx)
 }
 
-// condemned dies at a point of one withdrawal.
+// condemned dies, or stands still once, at a point of one withdrawal.
 type condemned struct {
 	interceptor.WorkerInterceptorBase
 
@@ -180,7 +226,12 @@ type condemned struct {
 	bolt11 string
 	hash   lightning.Hash
 	store  *store.Store
+	stops  bool
+	once   sync.Once
 }
+
+// stopsWithin is how long the kernel may take to stop all threads.
+const stopsWithin = 200 * time.Millisecond
 
 // watch is worker.Option.
 func (c *condemned) watch(w *worker.Worker) {
@@ -192,6 +243,14 @@ func (c *condemned) watch(w *worker.Worker) {
 // reach dies at the point. mine says whether it is the withdrawal's.
 func (c *condemned) reach(here Point, mine func() bool) {
 	if here == c.at && mine() {
+		if c.stops {
+			c.once.Do(func() {
+				_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+				time.Sleep(stopsWithin)
+			})
+
+			return
+		}
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		// The signal ends the other threads a moment after this call.
 		select {}
