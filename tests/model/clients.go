@@ -50,11 +50,12 @@ func (c *client) try() {
 	var id string
 	var startBy time.Time
 	var answered bool
-	c.trying = c.w.start("POST "+c.prefix, c.w.workers[0], func(ctx context.Context) (err error) {
-		startBy, err = c.w.db.store.InsertClaim(ctx, db.InsertClaimParams{
+	c.trying = c.w.start("POST "+c.prefix, c.w.workers[0], func(ctx context.Context) error {
+		claimed, err := c.w.db.store.InsertClaim(ctx, db.InsertClaimParams{
 			ResourceID: c.fresh, WorkspaceID: c.workspace, Path: "/" + c.prefix, Key: &c.key,
-			BodySha256: hash[:], Request: body, RequestID: "req_" + c.fresh,
+			BodySha256: hash[:], Request: body, RequestID: "req_" + c.fresh, Unhurried: true,
 		})
+		startBy = claimed.StartBy
 		if id = c.fresh; !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
