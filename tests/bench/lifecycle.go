@@ -88,12 +88,15 @@ func (l *lives) measure(ctx context.Context, w *withdrawer) error {
 	before := l.usage()
 	full := load(ctx, lifeClients, l.seconds, l.live)
 	took := l.usage().minus(before)
+	before = l.usage()
 	half := l.paced(ctx, full.rate()/2)
+	tookHalf := l.usage().minus(before)
 	fmt.Println("| clients | node pair: payments/s | lives/s | p50 ms | p99 ms | not in time | ratio |")
 	fmt.Println("|--:|--:|--:|--:|--:|--:|--:|")
 	fmt.Printf("| %d | %.1f | %.1f | %.1f | %.1f | %d | %.2f |\n\n", lifeClients, bare.rate(), full.rate(),
 		full.percentile(50), full.percentile(99), full.failed+full.refused, full.rate()/bare.rate())
 	took.print("a whole life, payment included", full.ok)
+	tookHalf.print("a whole life at half of that load", half.ok)
 	fmt.Printf("node SETTLED → webhook received, %d charges at %.1f a second, half of that load: p50 %.1f ms, p99 %.1f ms\n\n",
 		len(half.latencies), full.rate()/2, half.percentile(50), half.percentile(99))
 	if bare.failed > 0 || half.failed > 0 {
