@@ -25,8 +25,9 @@ const (
 	failuresShown = 10
 	// gapAllowed is for how long no request may succeed while one of a pair is
 	// gone. It is no promise: a client waits 15 s for an answer, of which a proxy
-	// that does not know yet may take all.
-	gapAllowed = 10 * time.Second
+	// that does not know yet may take all, and an api waits 10 s for a worker, of
+	// whose absence Temporal hears only when its connection is silent for 15 s.
+	gapAllowed = 30 * time.Second
 )
 
 // both are the containers of which there are two.
