@@ -30,9 +30,6 @@ type Charges struct {
 	// Answers hears of each claim that OpenCharge answered, for a POST that waits
 	// in the same process; nil where none can.
 	Answers *workflows.Answers
-
-	// expiries bounds those that are closed because their time is over.
-	expiries turns
 }
 
 // errOutcomeUnknown tells the workflow that the client's time is over and

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -22,7 +21,6 @@ var errRegressed = errors.New("activities: the node went back in time, conclusio
 
 // ExpireCharge closes a charge whose time is over by Postgres' clock, if the
 // node agrees: canceling the invoice decides, and what it settled is credited.
-// Of many at once some are told to come back.
 func (a *Charges) ExpireCharge(ctx context.Context, id string) (workflows.ChargeState, error) {
 	state, err := a.LookAtCharge(ctx, id)
 	if err != nil {
@@ -31,13 +29,6 @@ func (a *Charges) ExpireCharge(ctx context.Context, id string) (workflows.Charge
 	if state.Status != payments.ChargePending || state.DueIn > 0 || state.HasReceipt || state.Claimed {
 		return state, nil
 	}
-	done, wait := a.expiries.take(id, time.Now())
-	if done == nil {
-		state.DueIn = wait
-
-		return state, nil
-	}
-	defer done()
 	row, err := a.Store.GetCharge(ctx, id)
 	if err != nil {
 		return state, fmt.Errorf("read %s: %w", id, err)

@@ -148,7 +148,7 @@ type ChargeState struct {
 	// PaymentHash is in hex, for the search attribute.
 	PaymentHash string `json:",omitempty"`
 	// DueIn is the time left to the expiry by Postgres' clock, and a little more
-	// for one of many; past it, how long to wait for a turn.
+	// for one of many.
 	DueIn time.Duration `json:",omitempty"`
 	// HasReceipt says that the node settled and the credit is still to come.
 	HasReceipt bool `json:",omitempty"`

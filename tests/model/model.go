@@ -126,5 +126,5 @@ func newInvoice(preimage lightning.Preimage, amount payments.Msat) lightning.New
 
 // Replay is the command that runs a seed again and tells all that happens.
 func Replay(seed uint64) string {
-	return fmt.Sprintf("make test PKG='./tests/model -seed=%d -seeds=1 -trace' ARGS='-run TestSeeds -count=1 -v'", seed)
+	return fmt.Sprintf("make test PKG='./tests/model -args -seed=%d -seeds=1 -trace' ARGS='-run TestSeeds -count=1 -v'", seed)
 }
