@@ -54,8 +54,8 @@ func (b *bench) plant(ctx context.Context, workspaces int) ([]string, error) {
 		WITH planted AS (
 			INSERT INTO charge (id, workspace_id, node, key_id, payment_hash, status, amount_msat, expires_in_s,
 				bolt11, add_index, expires_at, next_check_at)
-			SELECT $1 || '_' || n, $1 || '_' || n % $2, $1, 'bench', sha256(($1 || n)::bytea), 'pending', 1000, 3600,
-				'lnbcrt', n, now() + interval '1 day', now() + interval '1 day'
+			SELECT $1 || '_' || n, $1 || '_' || n % $2, $1, 'bench', sha256(($1 || n)::bytea), 'creating', 1000, 3600,
+				'lnbcrt', n, now() + interval '1 day', NULL
 			FROM generate_series(1, $3::int) n
 			RETURNING id, node, payment_hash
 		)
@@ -75,7 +75,14 @@ func (b *bench) plant(ctx context.Context, workspaces int) ([]string, error) {
 		ids = append(ids, id)
 	}
 
-	return ids, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	// As opening does, for usage's counters: rows that are pending from the start
+	// are counted one by one.
+	_, err = b.store.Pool.Exec(ctx, "UPDATE charge SET status = 'pending', next_check_at = expires_at WHERE id = ANY($1)", ids)
+
+	return ids, err
 }
 
 func settleAll(ctx context.Context, s *store.Store, ids []string) (float64, error) {
