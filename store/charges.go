@@ -46,8 +46,8 @@ type SettleResult struct {
 // SettleCharges credits every charge of ids that has an uncredited receipt, in
 // one transaction: status, transfer, balance, event, deliveries, receipt. It is
 // a no-op for those that are done. Rows are locked in the order charge,
-// balance, event sequence, each by ascending id, so that batches of several
-// workers cannot deadlock.
+// counters of usage (by a trigger), balance, event sequence, each by ascending
+// id, so that batches of several settlers and workers cannot deadlock.
 func (s *Store) SettleCharges(ctx context.Context, ids []string) (SettleResult, error) {
 	var result SettleResult
 	err := s.InTx(ctx, func(tx pgx.Tx, q *db.Queries) error {

@@ -29,16 +29,11 @@ type lives struct {
 // lifecycle compares whole lives with what the pair of nodes pays alone, and
 // measures the way from the node's SETTLED to the webhook at half that load.
 func (b *bench) lifecycle(ctx context.Context) error {
-	w := &withdrawer{bench: b}
-	var err error
-	if w.merchant, err = b.dev.Lnd.Merchant.Connect(); err != nil {
+	w, err := b.withdrawer()
+	if err != nil {
 		return err
 	}
-	defer w.merchant.Close()
-	if w.payer, err = b.dev.Lnd.Payer.Connect(); err != nil {
-		return err
-	}
-	defer w.payer.Close()
+	defer w.close()
 	l := &lives{
 		bench: b, payer: routerrpc.NewRouterClient(w.payer),
 		clock: &clockwork{settled: map[string]time.Time{}, received: map[string]time.Time{}, arrived: map[string]chan struct{}{}},

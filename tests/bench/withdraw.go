@@ -40,18 +40,34 @@ type withdrawer struct {
 	merchant, payer *grpc.ClientConn
 }
 
+// withdrawer connects to both nodes; close it.
+func (b *bench) withdrawer() (*withdrawer, error) {
+	merchant, err := b.dev.Lnd.Merchant.Connect()
+	if err != nil {
+		return nil, err
+	}
+	payer, err := b.dev.Lnd.Payer.Connect()
+	if err != nil {
+		_ = merchant.Close()
+
+		return nil, err
+	}
+
+	return &withdrawer{bench: b, merchant: merchant, payer: payer}, nil
+}
+
+func (w *withdrawer) close() {
+	_ = w.merchant.Close()
+	_ = w.payer.Close()
+}
+
 // withdraw compares withdrawals with the merchant's node paying by itself.
 func (b *bench) withdraw(ctx context.Context) error {
-	w := &withdrawer{bench: b}
-	var err error
-	if w.merchant, err = b.dev.Lnd.Merchant.Connect(); err != nil {
+	w, err := b.withdrawer()
+	if err != nil {
 		return err
 	}
-	defer w.merchant.Close()
-	if w.payer, err = b.dev.Lnd.Payer.Connect(); err != nil {
-		return err
-	}
-	defer w.payer.Close()
+	defer w.close()
 	if err := w.fund(ctx); err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ type drop struct {
 func (d drop) apply(how string) error {
 	pid := strconv.Itoa(d.at)
 	if _, err := os.Stat("/proc/" + pid); how == "-D" && err != nil {
-		return nil //nolint:nilerr // That is how we know.
+		return nil //nolint:nilerr // No such process: its rules went with its network.
 	}
 	out, err := exec.Command("nsenter", "--target", pid, "--net", "iptables", "--wait", how, "INPUT", "--source", d.from.String(),
 		"--jump", "DROP").CombinedOutput()
