@@ -57,8 +57,16 @@ const bookingFrozen = "payouts are frozen, nothing is booked"
 
 // settledOutside reports whether an outside payer was first. If not, none will
 // be: the node has canceled the invoice; but in a freeze it is only asked, for
-// to cancel is the first half of a payment.
+// to cancel is the first half of a payment. Where the receipt is credited the
+// node is not asked: it may have lost the invoice since.
 func (a *Withdrawals) settledOutside(ctx context.Context, look db.LookAtWithdrawalRow, charge db.Charge) (bool, error) {
+	credited, err := a.Store.HasCreditedReceipt(ctx, db.HasCreditedReceiptParams{Node: charge.Node, PaymentHash: charge.PaymentHash})
+	if err != nil {
+		return false, fmt.Errorf("look for the receipt of %s: %w", charge.ID, err)
+	}
+	if credited {
+		return true, nil
+	}
 	if look.Frozen {
 		return a.Charges.isSettled(ctx, charge)
 	}

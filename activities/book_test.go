@@ -100,15 +100,24 @@ func TestBookTransferLosesTheRace(t *testing.T) {
 	w.books(t, w.workspace, amount, 0)
 }
 
+// bookOutpaid is a book transfer under way whose charge an outside payer has paid,
+// and its receipt is credited.
+func (w *world) bookOutpaid(t *testing.T) (id, chargeID, payer string) {
+	t.Helper()
+	id, chargeID, payer = w.book(t)
+	w.receive(t, w.pay(t, chargeID, 0))
+	_, err := w.SettleCharge(t.Context(), chargeID)
+	require.NoError(t, err)
+
+	return id, chargeID, payer
+}
+
 // The receipt of the outside payer may be credited before the book transfer
 // asks the node: that is no riddle for an operator.
 func TestBookTransferFindsTheChargeCredited(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	id, chargeID, payer := w.book(t)
-	w.receive(t, w.pay(t, chargeID, 0))
-	_, err := w.SettleCharge(t.Context(), chargeID)
-	require.NoError(t, err)
+	id, chargeID, payer := w.bookOutpaid(t)
 	require.Equal(t, payments.ChargePaid, w.status(t, chargeID))
 	require.NotNil(t, w.row(t, chargeID).SettlingBy)
 	w.settleByBook(t, id)
@@ -229,6 +238,27 @@ func TestBookTransferOfANodeBackInTime(t *testing.T) {
 			require.Positive(t, w.settleByBook(t, id).NextIn)
 		})
 	}
+}
+
+// Somebody else paid the charge of a book transfer, and then the node lost its
+// invoice. Each look after a thaw took that for a node that had gone back in time
+// once more, and froze payouts for ever. The receipt tells who paid.
+func TestBookTransferOfALostPaidChargeIsOutpaid(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id, _, payer := w.bookOutpaid(t)
+	w.node.Restore(lightningtest.Snapshot{})
+	require.Positive(t, w.settleByBook(t, id).NextIn, "nothing is voided before a thaw")
+	w.books(t, payer, 0, amount)
+	require.EqualValues(t, 1, w.number(t, "SELECT count(*) FROM node WHERE regressed_at IS NOT NULL"))
+
+	w.exec(t, "UPDATE node SET thaw_requested_at = now()")
+	require.NoError(t, w.nodes.Thaw(t.Context()))
+	w.settleByBook(t, id)
+	w.failed(t, id, payments.FailurePaidElsewhere)
+	require.Zero(t, w.number(t, "SELECT count(*) FROM node WHERE regressed_at IS NOT NULL"), "frozen again")
+	w.books(t, payer, amount, 0)
+	w.books(t, w.workspace, amount, 0)
 }
 
 // While a book transfer is settling a charge, nobody else ends it.

@@ -30,6 +30,8 @@ type Charges struct {
 	// Answers hears of each claim that OpenCharge answered, for a POST that waits
 	// in the same process; nil where none can.
 	Answers *workflows.Answers
+
+	closings closings
 }
 
 // errOutcomeUnknown tells the workflow that the client's time is over and
@@ -68,9 +70,6 @@ func (a *Charges) LookAtCharge(ctx context.Context, id string) (workflows.Charge
 		PaymentHash: hex.EncodeToString(row.Charge.PaymentHash),
 		Status:      payments.ChargeStatus(row.Charge.Status), DueIn: time.Duration(row.DueInMs) * time.Millisecond,
 		HasReceipt: row.HasReceipt, Claimed: row.Charge.SettlingBy != nil,
-	}
-	if state.DueIn > 0 {
-		state.DueIn += spread(id, time.Duration(row.Charge.ExpiresInS)*time.Second)
 	}
 	if !state.Status.Closed() {
 		return state, nil
@@ -116,11 +115,22 @@ func (a *Charges) completeInvoice(ctx context.Context, id string) error {
 		return err
 	}
 	invoice, err := a.Node.LookupInvoice(ctx, lightning.Hash(row.PaymentHash))
-	if errors.Is(err, lightning.ErrInvoiceNotFound) {
-		return a.notSettled(ctx, id)
-	}
-	if err != nil {
+	lost := errors.Is(err, lightning.ErrInvoiceNotFound)
+	if err != nil && !lost {
 		return fmt.Errorf("look up the invoice of %s: %w", id, err)
+	}
+	if lost || invoice.State == lightning.InvoiceOpen || invoice.State == lightning.InvoiceAccepted {
+		looked, err := a.Store.LookAtCharge(ctx, id)
+		switch {
+		case err != nil:
+			return fmt.Errorf("look at %s: %w", id, err)
+		case looked.HasReceipt:
+			if invoice, err = a.remakeInvoice(ctx, row); err != nil {
+				return err
+			}
+		case lost:
+			return nil // Still before AddInvoice.
+		}
 	}
 	addIndex := int64(invoice.AddIndex)
 	if err := a.Store.StoreInvoice(ctx, db.StoreInvoiceParams{
@@ -142,19 +152,24 @@ func (a *Charges) ours(row db.Charge) error {
 	return nil
 }
 
-// notSettled is nil when the node has no invoice and there is no receipt
-// either: still before AddInvoice. A receipt without its invoice is a node that
-// went back in time; the error makes the run pause before it tries again.
-func (a *Charges) notSettled(ctx context.Context, id string) error {
-	row, err := a.Store.LookAtCharge(ctx, id)
-	if err != nil {
-		return fmt.Errorf("look at %s: %w", id, err)
+// remakeInvoice gives an invoice to a charge that was paid before its opening
+// ended, on a node that has gone back in time since and does not know of it. A
+// paid charge has one: the node makes it again, once an operator has thawed
+// payouts, and cancels it, so that nobody pays twice. It may be settled by now,
+// where the receipt is newer than the look at the node.
+func (a *Charges) remakeInvoice(ctx context.Context, row db.Charge) (lightning.Invoice, error) {
+	if err := a.notRegressed(ctx, row); err != nil {
+		return lightning.Invoice{}, err
 	}
-	if row.HasReceipt {
-		return fmt.Errorf("%s has a receipt, but the node has no such invoice", id)
+	invoice, err := a.addInvoice(ctx, &row)
+	if err != nil || invoice.State == lightning.InvoiceSettled {
+		return invoice, err
+	}
+	if err := a.Node.CancelInvoice(ctx, lightning.Hash(row.PaymentHash)); err != nil {
+		return lightning.Invoice{}, fmt.Errorf("cancel the invoice of %s: %w", row.ID, err)
 	}
 
-	return nil
+	return invoice, nil
 }
 
 // recordSettled writes the receipt of an invoice that a lookup found settled.

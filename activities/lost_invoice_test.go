@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/lntpay/lntpay/lightning"
 	"github.com/lntpay/lntpay/lightning/lightningtest"
 	"github.com/lntpay/lntpay/payments"
 )
@@ -43,6 +44,62 @@ func TestLostInvoiceExpiresAfterThaw(t *testing.T) {
 			_, err = w.ExpireCharge(t.Context(), fresh)
 			require.Error(t, err)
 			require.Equal(t, payments.ChargePending, w.status(t, fresh))
+		})
+	}
+}
+
+// A charge was paid before its opening ended, and its client never came back; then
+// the node was restored and had no such invoice. Its receipt was left without a
+// credit for ever: settling needs an invoice, and only opening made one.
+func TestPaidUnopenedChargeOfALostInvoiceIsCredited(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]struct {
+		method lightningtest.Method
+		fault  lightningtest.Fault
+		// back says that the client comes back before the run does.
+		back bool
+	}{
+		"at once": {}, "the node makes it and the answer is lost": {lightningtest.AddInvoice, lightningtest.FailAfter, false},
+		"the node cancels it and the answer is lost":           {lightningtest.CancelInvoice, lightningtest.FailAfter, false},
+		"the node does not cancel it":                          {lightningtest.CancelInvoice, lightningtest.FailBefore, false},
+		"it dies behind the cancel, and the client comes back": {lightningtest.CancelInvoice, lightningtest.FailAfter, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			in := w.halfOpened(t)
+			w.receive(t, w.pay(t, in.ChargeID, 0))
+			w.exec(t, "UPDATE node SET highest_add_index = 1")
+			w.node.Restore(lightningtest.Snapshot{})
+			_, err := w.SettleCharge(t.Context(), in.ChargeID)
+			require.Error(t, err, "nothing is concluded before a thaw")
+			require.Zero(t, w.invoices(t))
+
+			w.exec(t, "UPDATE node SET thaw_requested_at = now()")
+			require.NoError(t, w.nodes.Thaw(t.Context()))
+			if fault.method != "" {
+				w.node.Inject(fault.method, fault.fault)
+				_, err = w.SettleCharge(t.Context(), in.ChargeID)
+				require.Error(t, err)
+			}
+			if fault.back {
+				_, err = w.OpenCharge(t.Context(), in)
+				require.NoError(t, err)
+			}
+			state, err := w.SettleCharge(t.Context(), in.ChargeID)
+			require.NoError(t, err)
+			require.Equal(t, payments.ChargePaid, state.Status)
+			require.False(t, state.HasReceipt)
+			require.Equal(t, []string{"charge.paid"}, w.events(t, in.ChargeID))
+			invoice, err := w.node.LookupInvoice(t.Context(), w.hash(t, in.ChargeID))
+			require.NoError(t, err)
+			require.Equal(t, lightning.InvoiceCanceled, invoice.State, "nobody pays it once more")
+
+			// Should the client come back after all, it gets its answer.
+			_, err = w.OpenCharge(t.Context(), in)
+			require.NoError(t, err)
+			w.created(t, in.ChargeID)
+			w.sound(t)
 		})
 	}
 }

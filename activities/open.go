@@ -208,8 +208,9 @@ func (a *Charges) finish(ctx context.Context, row *db.Charge, invoice lightning.
 		index := int64(invoice.AddIndex)
 		addIndex = &index
 	}
+	closeAt := a.closings.after(invoice.ExpiresAt, time.Duration(row.ExpiresInS)*time.Second)
 	status, err := a.Store.FinishOpening(ctx, db.FinishOpeningParams{
-		ID: row.ID, Bolt11: &invoice.Bolt11, AddIndex: addIndex, ExpiresAt: invoice.ExpiresAt,
+		ID: row.ID, Bolt11: &invoice.Bolt11, AddIndex: addIndex, ExpiresAt: invoice.ExpiresAt, CloseAt: closeAt,
 		Warnings: charge.Warnings, AnswerStatus: &created, Answer: body,
 	})
 	if err != nil {
@@ -225,13 +226,18 @@ func (a *Charges) finish(ctx context.Context, row *db.Charge, invoice lightning.
 
 		return a.SettleCharge(ctx, row.ID)
 	case invoice.State == lightning.InvoiceCanceled:
+		// A remade invoice is canceled, and its charge paid.
+		if state, err := a.SettleCharge(ctx, row.ID); err != nil || state.Status == payments.ChargePaid {
+			return state, err
+		}
+
 		return a.end(ctx, row.ID, endRequest{status: payments.ChargeExpired, nodeCanceled: true})
 	}
 
 	return workflows.ChargeState{
 		PaymentHash: lightning.Hash(row.PaymentHash).String(),
 		Status:      payments.ChargePending,
-		DueIn:       time.Until(invoice.ExpiresAt) + spread(row.ID, time.Duration(row.ExpiresInS)*time.Second),
+		DueIn:       time.Until(closeAt),
 	}, nil
 }
 

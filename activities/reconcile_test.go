@@ -326,7 +326,7 @@ func (b *books) tell(t *testing.T, workspaceID string, kind payments.EventType, 
 // order.
 func (b *books) doubleCredit(t *testing.T) []string {
 	id := ident("ch", 106)
-	b.exec(t, "ALTER TABLE transfer DROP CONSTRAINT transfer_kind_ref_key")
+	b.exec(t, "ALTER TABLE transfer DROP CONSTRAINT transfer_ref_kind_key")
 	b.exec(t, `INSERT INTO transfer (workspace_id, sequence, id, kind, ref, debit_account, credit_account, amount_msat,
 			available_after_msat, locked_after_msat)
 		SELECT c.workspace_id, b.version + 1, 'tr_double', 'charge_settled', c.id, 10, 1, c.amount_paid_msat,

@@ -183,6 +183,18 @@ func (w *world) opened(t *testing.T) string {
 	return in.ChargeID
 }
 
+// halfOpened is the order of a charge that has its row and its invoice on the
+// node, and whose opening does not know of the latter.
+func (w *world) halfOpened(t *testing.T) workflows.OpenCharge {
+	t.Helper()
+	in := w.order(t)
+	w.node.Inject(lightningtest.AddInvoice, lightningtest.FailAfter)
+	_, err := w.OpenCharge(t.Context(), in)
+	require.ErrorIs(t, err, lightningtest.ErrLost)
+
+	return in
+}
+
 // cancelOrder is a cancel that a client asks for.
 func (w *world) cancelOrder(t *testing.T, chargeID string) workflows.CancelCharge {
 	t.Helper()

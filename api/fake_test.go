@@ -123,7 +123,7 @@ func (f *fakeCharges) open(ctx context.Context, q *db.Queries, id string, startB
 		return err
 	}
 	_, err = q.FinishOpening(ctx, db.FinishOpeningParams{
-		ID: id, Bolt11: &bolt11, AddIndex: &addIndex, ExpiresAt: expiresAt, Warnings: []string{},
+		ID: id, Bolt11: &bolt11, AddIndex: &addIndex, ExpiresAt: expiresAt, CloseAt: expiresAt, Warnings: []string{},
 		AnswerStatus: &created, Answer: body,
 	})
 

@@ -147,8 +147,8 @@ type ChargeState struct {
 	Status payments.ChargeStatus `json:",omitempty"`
 	// PaymentHash is in hex, for the search attribute.
 	PaymentHash string `json:",omitempty"`
-	// DueIn is the time left to the expiry by Postgres' clock, and a little
-	// more, so that charges that expire together are closed apart.
+	// DueIn is the time left until the charge is closed: to its expiry by
+	// Postgres' clock, and to its place among those that expire with it.
 	DueIn time.Duration `json:",omitempty"`
 	// HasReceipt says that the node settled and the credit is still to come.
 	HasReceipt bool `json:",omitempty"`

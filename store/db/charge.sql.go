@@ -90,15 +90,15 @@ func (q *Queries) CloseCharge(ctx context.Context, arg CloseChargeParams) (Charg
 
 const finishOpening = `-- name: FinishOpening :one
 WITH answered AS (
-    UPDATE claim SET answer_status = $6, answer = $7, answered_at = now()
-    WHERE resource_id = $5 AND answer IS NULL
+    UPDATE claim SET answer_status = $7, answer = $8, answered_at = now()
+    WHERE resource_id = $6 AND answer IS NULL
     RETURNING resource_id
 )
 UPDATE charge SET bolt11 = $1, add_index = $2, expires_at = $3::timestamptz,
     warnings = CASE WHEN status = 'creating' THEN $4::text[] ELSE warnings END,
     status = CASE WHEN status = 'creating' THEN 'pending' ELSE status END,
-    next_check_at = CASE WHEN status IN ('creating', 'pending') THEN $3::timestamptz ELSE NULL END
-WHERE id = $5 AND (SELECT count(pg_notify('lntpay_change', resource_id)) FROM answered) >= 0
+    next_check_at = CASE WHEN status IN ('creating', 'pending') THEN $5::timestamptz ELSE NULL END
+WHERE id = $6 AND (SELECT count(pg_notify('lntpay_change', resource_id)) FROM answered) >= 0
 RETURNING status
 `
 
@@ -107,6 +107,7 @@ type FinishOpeningParams struct {
 	AddIndex     *int64
 	ExpiresAt    time.Time
 	Warnings     []string
+	CloseAt      time.Time
 	ID           string
 	AnswerStatus *int32
 	Answer       []byte
@@ -118,13 +119,15 @@ type FinishOpeningParams struct {
 // warnings that the answer names: a second run may see another inbound
 // liquidity. The claim is locked before the charge, as JudgeOpening does: asking
 // for answered's count makes it run first. The POST is woken when the transaction
-// commits, before the workflow's task has.
+// commits, before the workflow's task has. close_at is when the run will close the
+// charge, at or after its expiry: nobody needs to check before.
 func (q *Queries) FinishOpening(ctx context.Context, arg FinishOpeningParams) (string, error) {
 	row := q.db.QueryRow(ctx, finishOpening,
 		arg.Bolt11,
 		arg.AddIndex,
 		arg.ExpiresAt,
 		arg.Warnings,
+		arg.CloseAt,
 		arg.ID,
 		arg.AnswerStatus,
 		arg.Answer,
@@ -278,7 +281,8 @@ func (q *Queries) LockClaim(ctx context.Context, arg LockClaimParams) (LockClaim
 
 const lookAtCharge = `-- name: LookAtCharge :one
 SELECT charge.id, charge.workspace_id, charge.node, charge.key_id, charge.payment_hash, charge.status, charge.amount_msat, charge.amount_paid_msat, charge.description, charge.metadata, charge.external_id, charge.expires_in_s, charge.bolt11, charge.add_index, charge.warnings, charge.settling_by, charge.created_at, charge.expires_at, charge.paid_at, charge.closed_at, charge.next_check_at, charge.l402_resource, charge.l402_revoked_at,
-    coalesce((extract(epoch FROM charge.expires_at - now()) * 1000)::bigint, 0)::bigint AS due_in_ms,
+    coalesce((extract(epoch FROM CASE WHEN charge.expires_at > now() THEN greatest(charge.expires_at, charge.next_check_at)
+        ELSE charge.expires_at END - now()) * 1000)::bigint, 0)::bigint AS due_in_ms,
     EXISTS (SELECT FROM receipt r WHERE r.node = charge.node
         AND r.payment_hash = charge.payment_hash AND r.state = 'uncredited') AS has_receipt
 FROM charge WHERE id = $1
@@ -291,7 +295,8 @@ type LookAtChargeRow struct {
 }
 
 // What a run sees when it looks at its row. due_in_ms counts from Postgres'
-// clock to the expiry and is negative past it.
+// clock to when it is to be closed, and is negative past the expiry: who looks
+// then need not wait for the charge's place among the others.
 func (q *Queries) LookAtCharge(ctx context.Context, id string) (LookAtChargeRow, error) {
 	row := q.db.QueryRow(ctx, lookAtCharge, id)
 	var i LookAtChargeRow

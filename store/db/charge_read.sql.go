@@ -190,9 +190,10 @@ func (q *Queries) ReadChargePageByExternalID(ctx context.Context, arg ReadCharge
 
 const readChargePageByStatus = `-- name: ReadChargePageByStatus :many
 SELECT id, workspace_id, node, key_id, payment_hash, status, amount_msat, amount_paid_msat, description, metadata, external_id, expires_in_s, bolt11, add_index, warnings, settling_by, created_at, expires_at, paid_at, closed_at, next_check_at, l402_resource, l402_revoked_at FROM charge
-WHERE workspace_id = $1 AND status <> 'creating' AND status = $2 AND id < $3
+WHERE workspace_id = $1 AND status <> 'creating'
+  AND status >= $2::text AND (status, id) < ($2::text, $3::text)
   AND created_at > $4 AND created_at < $5
-ORDER BY id DESC LIMIT $6
+ORDER BY status DESC, id DESC LIMIT $6
 `
 
 type ReadChargePageByStatusParams struct {
@@ -204,6 +205,9 @@ type ReadChargePageByStatusParams struct {
 	MaxRows       int32
 }
 
+// One status, asked for as a range: the order is then that of the index by status
+// and of no other. For an equal status the planner may read the charges of all,
+// and reads them to the last where those of this one end.
 func (q *Queries) ReadChargePageByStatus(ctx context.Context, arg ReadChargePageByStatusParams) ([]Charge, error) {
 	rows, err := q.db.Query(ctx, readChargePageByStatus,
 		arg.WorkspaceID,

@@ -51,6 +51,22 @@ func (q *Queries) CreditReceipts(ctx context.Context, arg CreditReceiptsParams) 
 	return err
 }
 
+const hasCreditedReceipt = `-- name: HasCreditedReceipt :one
+SELECT EXISTS (SELECT FROM receipt WHERE node = $1 AND payment_hash = $2 AND state = 'credited')::boolean
+`
+
+type HasCreditedReceiptParams struct {
+	Node        string
+	PaymentHash []byte
+}
+
+func (q *Queries) HasCreditedReceipt(ctx context.Context, arg HasCreditedReceiptParams) (bool, error) {
+	row := q.db.QueryRow(ctx, hasCreditedReceipt, arg.Node, arg.PaymentHash)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const markNodeRegressed = `-- name: MarkNodeRegressed :execrows
 UPDATE node SET regressed_at = now() WHERE name = $1 AND regressed_at IS NULL
 `

@@ -40,10 +40,12 @@ FROM c LEFT JOIN inserted i ON true LEFT JOIN charge e ON e.id = c.resource_id;
 SELECT * FROM charge WHERE id = @id;
 
 -- What a run sees when it looks at its row. due_in_ms counts from Postgres'
--- clock to the expiry and is negative past it.
+-- clock to when it is to be closed, and is negative past the expiry: who looks
+-- then need not wait for the charge's place among the others.
 -- name: LookAtCharge :one
 SELECT sqlc.embed(charge),
-    coalesce((extract(epoch FROM charge.expires_at - now()) * 1000)::bigint, 0)::bigint AS due_in_ms,
+    coalesce((extract(epoch FROM CASE WHEN charge.expires_at > now() THEN greatest(charge.expires_at, charge.next_check_at)
+        ELSE charge.expires_at END - now()) * 1000)::bigint, 0)::bigint AS due_in_ms,
     EXISTS (SELECT FROM receipt r WHERE r.node = charge.node
         AND r.payment_hash = charge.payment_hash AND r.state = 'uncredited') AS has_receipt
 FROM charge WHERE id = @id;
@@ -54,7 +56,8 @@ FROM charge WHERE id = @id;
 -- warnings that the answer names: a second run may see another inbound
 -- liquidity. The claim is locked before the charge, as JudgeOpening does: asking
 -- for answered's count makes it run first. The POST is woken when the transaction
--- commits, before the workflow's task has.
+-- commits, before the workflow's task has. close_at is when the run will close the
+-- charge, at or after its expiry: nobody needs to check before.
 -- name: FinishOpening :one
 WITH answered AS (
     UPDATE claim SET answer_status = @answer_status, answer = @answer, answered_at = now()
@@ -64,7 +67,7 @@ WITH answered AS (
 UPDATE charge SET bolt11 = @bolt11, add_index = @add_index, expires_at = @expires_at::timestamptz,
     warnings = CASE WHEN status = 'creating' THEN @warnings::text[] ELSE warnings END,
     status = CASE WHEN status = 'creating' THEN 'pending' ELSE status END,
-    next_check_at = CASE WHEN status IN ('creating', 'pending') THEN @expires_at::timestamptz ELSE NULL END
+    next_check_at = CASE WHEN status IN ('creating', 'pending') THEN @close_at::timestamptz ELSE NULL END
 WHERE id = @id AND (SELECT count(pg_notify('lntpay_change', resource_id)) FROM answered) >= 0
 RETURNING status;
 

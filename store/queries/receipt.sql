@@ -49,6 +49,9 @@ UPDATE receipt r SET state = 'credited', next_check_at = NULL
 FROM (SELECT unnest(@nodes::text[]) AS node, unnest(@payment_hashes::bytea[]) AS payment_hash) paid
 WHERE r.node = paid.node AND r.payment_hash = paid.payment_hash AND r.state = 'uncredited';
 
+-- name: HasCreditedReceipt :one
+SELECT EXISTS (SELECT FROM receipt WHERE node = @node AND payment_hash = @payment_hash AND state = 'credited')::boolean;
+
 -- A receipt for a charge that was paid otherwise is suspense.
 -- name: SuspendReceipts :many
 UPDATE receipt r SET state = 'suspense', next_check_at = NULL
