@@ -114,7 +114,7 @@ bench: ## Measure the running stack (start it by `make dev`)
 	go run ./tests/bench $(ARGS)
 
 .PHONY: soak
-soak: ## Look for violations for an hour (SOAK=10m): seeds of tests/model, and tests/faults beside them
+soak: ## Look for violations for an hour (SOAK=10m): seeds of tests/model, and all faults on a real stack beside them
 	go run ./tests/cmd/withpostgres go run ./tests/cmd/soak $(ARGS)
 
 .PHONY: record-histories

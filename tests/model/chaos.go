@@ -314,7 +314,9 @@ func (w *world) advanceBy(by time.Duration) {
 	if !w.late {
 		w.release(func(d delayedSend) bool { return w.now.Add(by).Sub(d.licensed) > latest })
 	}
-	w.now = w.now.Add(by.Truncate(time.Microsecond))
+	// Postgres has microseconds. Less than one is one: the clock would stand still
+	// before what is due then.
+	w.now = w.now.Add((by + time.Microsecond - 1).Truncate(time.Microsecond))
 	w.note("%s passes", by)
 	for _, t := range slices.Clone(w.tasks) {
 		if !t.detached && t.timeout > 0 && w.now.Sub(t.began) > t.timeout {

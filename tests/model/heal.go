@@ -65,7 +65,11 @@ func (w *world) drain() {
 
 				return
 			}
+			before := w.now
 			w.advanceBy(next.Sub(w.now))
+			if !w.now.After(before) {
+				w.fail("the clock stands still")
+			}
 
 			continue
 		}

@@ -55,10 +55,20 @@ func TestSeeds(t *testing.T) {
 	t.Logf("%s in %s", counts.String(), time.Since(began).Round(time.Second))
 }
 
+// nodeCallBesideALock did not replay one time in two: a slow call of the node was
+// taken for a wait for the lock that another waited for, on the connection that
+// the caller had used before. Of other seeds one in a hundred did not: two waited
+// for the same row.
+const nodeCallBesideALock = 273473256256181
+
 // TestReplay runs seeds twice: all that happens is the same.
 func TestReplay(t *testing.T) {
 	s := simulator(t)
-	for seed := uint64(1); seed <= 25; seed++ {
+	seeds := []uint64{nodeCallBesideALock, nodeCallBesideALock, nodeCallBesideALock}
+	for seed := range uint64(25) {
+		seeds = append(seeds, 1+seed)
+	}
+	for _, seed := range seeds {
 		once, err := s.Run(t.Context(), seed)
 		require.NoError(t, err)
 		again, err := s.Run(t.Context(), seed)

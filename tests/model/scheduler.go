@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -62,7 +64,9 @@ type task struct {
 	moving, blocked, ended bool
 	dead, broken           bool
 	inTx, wrote            bool
-	pid                    uint32
+	// pid is the backend that runs a statement of it, 0 while none does: what is
+	// free is another's at once.
+	pid atomic.Uint32
 	// licensed is when it got its licence to send.
 	licensed time.Time
 	began    time.Time
@@ -107,9 +111,16 @@ func (w *world) start(name string, on *worker, fn func(ctx context.Context) erro
 	return t
 }
 
-// runnable reports whether a task can move.
+// runnable reports whether a task can move. Where one waits for a lock, nobody
+// else takes the same step: Postgres wakes all that wait for a row at once, and
+// who gets it would not be the seed's.
 func (t *task) runnable() bool {
-	return !t.blocked && (t.ready == nil || t.ready()) && (t.w.healing || !t.w.now.Before(t.still))
+	return !t.blocked && !t.w.waited(t.at) && (t.ready == nil || t.ready()) && (t.w.healing || !t.w.now.Before(t.still))
+}
+
+// waited reports whether a task waits for a lock in such a step.
+func (w *world) waited(step string) bool {
+	return slices.ContainsFunc(w.tasks, func(other *task) bool { return other.blocked && other.at == step })
 }
 
 // step moves a task by one step, and those that it frees of its locks.
@@ -144,7 +155,7 @@ func (w *world) settle(t *task) {
 			// What was freed of its lock may be quicker than who has freed it.
 			m.t.moving, m.t.blocked = false, false
 		case <-timer.C:
-			if t.pid != 0 && w.locked(t) {
+			if t.pid.Load() != 0 && w.locked(t) {
 				t.blocked, t.moving = true, false
 				w.count.Waits++
 			}
@@ -160,7 +171,7 @@ func (w *world) settle(t *task) {
 const seedPatience = 2 * time.Minute
 
 func (w *world) locked(t *task) bool {
-	waits, err := w.db.waitsForLock(w.ctx, t.pid)
+	waits, err := w.db.waitsForLock(w.ctx, t.pid.Load())
 	if err != nil {
 		w.fail("ask for locks: %v", err)
 	}
@@ -212,7 +223,12 @@ func brief(err error) string {
 // steps of the product between the statements are told by their tracer.
 type tracer struct{}
 
-func (tracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+// TraceQueryEnd implements pgx.QueryTracer.
+func (tracer) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryEndData) {
+	if t := taskOf(ctx); t != nil {
+		t.pid.Store(0)
+	}
+}
 
 // taskOf is the task on whose behalf a statement runs.
 func taskOf(ctx context.Context) *task {
@@ -248,7 +264,8 @@ func (tracer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.Trac
 		return ctx
 	}
 	inTx := conn.PgConn().TxStatus() != 'I'
-	t.inTx, t.pid = inTx, conn.PgConn().PID()
+	t.inTx = inTx
+	t.pid.Store(conn.PgConn().PID())
 	if t.dead || t.broken && inTx {
 		return t.refuse(ctx, conn, name)
 	}

@@ -1,6 +1,6 @@
 // Command soak looks for what must not be until its time is over: seeds of
-// tests/model in this process, and tests/faults on a real stack, round after
-// round, beside it. The first violation ends it. `make soak` runs it:
+// tests/model in this process, and beside it all faults of tests/faults and of
+// tests/compose on a real stack, round after round. The first violation ends it. `make soak` runs it:
 //
 //	SOAK=10m make soak
 //
@@ -118,8 +118,7 @@ func (s *soak) report(first uint64, stack bool) {
 		if r.err != nil {
 			failed++
 		}
-		fmt.Printf("real stack, round %d: %d tests passed, %d failed, %d skipped in %s\n",
-			i+1, r.passed, r.failed, r.skipped, r.took.Round(time.Second))
+		fmt.Printf("real stack, round %d: %s\n", i+1, r)
 	}
 	fmt.Printf("real stack: %d rounds, %d with a violation\n", len(s.rounds), failed)
 }
