@@ -235,7 +235,10 @@ func (s *stack) startProduct(ctx context.Context) error {
 			return s.launch(ctx, Spec{
 				Name: name, Path: program, Args: func() []string { return []string{name} }, Env: env,
 				Dir: s.state.dir, Log: s.state.log(name), Keep: true, StopWithin: 30 * time.Second,
-				Ready: func(ctx context.Context) error { return httpOK(ctx, "http://"+address(operator)+"/readyz") },
+				// Temporal may know of new search attributes a minute later only
+				// (common/searchattribute/manager.go, cacheRefreshInterval).
+				ReadyWithin: 2 * time.Minute,
+				Ready:       func(ctx context.Context) error { return httpOK(ctx, "http://"+address(operator)+"/readyz") },
 			})
 		})
 	}

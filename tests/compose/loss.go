@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -58,8 +59,9 @@ type drop struct {
 // apply makes or deletes the rule. It is gone with its container.
 func (d drop) apply(how string) error {
 	pid := strconv.Itoa(d.at)
-	if _, err := os.Stat("/proc/" + pid); how == "-D" && err != nil {
-		return nil //nolint:nilerr // No such process: its rules went with its network.
+	// The rules of a process that is gone went with its network.
+	if _, err := os.Stat("/proc/" + pid); how == "-D" && errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
 	out, err := exec.Command("nsenter", "--target", pid, "--net", "iptables", "--wait", how, "INPUT", "--source", d.from.String(),
 		"--jump", "DROP").CombinedOutput()

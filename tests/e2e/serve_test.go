@@ -60,8 +60,10 @@ func serve(t *testing.T, c *client) (url string, stopWorker func()) {
 // Where API and worker are one process, a charge's run begins its first task
 // with its start, and the POST is answered without an update. What another run
 // or another worker has is asked for by one, as elsewhere.
+//
+// It has the stack to itself: beside it the second worker would take tasks of
+// other tests, without their hooks, and keep them waiting when it stops.
 func TestOneProcessOpensChargesEagerly(t *testing.T) {
-	t.Parallel()
 	c := newClient(t)
 	url, stopWorker := serve(t, c)
 	eager := *outside(c.Stack)

@@ -232,9 +232,13 @@ func testGoSDKsProgram(t *testing.T, s *Stack) {
 func follow(t *testing.T, client *lntpay.Client, params lntpay.StreamParams, count int) chan []*lntpay.Event {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	t.Cleanup(cancel)
-	done := make(chan []*lntpay.Event, 1)
+	done, ended := make(chan []*lntpay.Event, 1), make(chan struct{})
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
 	go func() {
+		defer close(ended)
 		var got []*lntpay.Event
 		for event, err := range client.Events.Stream(ctx, params) {
 			if err != nil {
@@ -261,24 +265,49 @@ func types(events []*lntpay.Event) (all []lntpay.EventType) {
 }
 
 // bad is a network on which every third read and every third write fails: in
-// turn it does not arrive, its answer is lost, and its answer breaks off.
+// turn it does not arrive, its answer is lost, and its answer breaks off. One
+// call fails mostInARow times at most: among those of others it may be the third
+// as often as the client tries.
 // streamBreaksAfter is how much of a stream comes at most.
 type bad struct {
 	http.RoundTripper
 	reads, writes, failures, replays atomic.Int64
+	mu                               sync.Mutex
+	inARow                           map[string]int
 	// streaming is closed when the first stream is open.
 	streaming chan struct{}
 	once      sync.Once
 }
 
-const streamBreaksAfter = 5000
+const (
+	streamBreaksAfter = 5000
+	mostInARow        = 3
+)
+
+// fails decides about the nth of its kind.
+func (b *bad) fails(r *http.Request, n int64) bool {
+	call := r.URL.Path + r.Header.Get("Idempotency-Key")
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n%3 != 0 || b.inARow[call] == mostInARow {
+		delete(b.inARow, call)
+
+		return false
+	}
+	if b.inARow == nil {
+		b.inARow = map[string]int{}
+	}
+	b.inARow[call]++
+
+	return true
+}
 
 func (b *bad) RoundTrip(r *http.Request) (*http.Response, error) {
 	n := b.reads.Add(1)
 	if r.Method == http.MethodPost {
 		n = b.writes.Add(1)
 	}
-	fails := n%3 == 0
+	fails := b.fails(r, n)
 	if fails {
 		b.failures.Add(1)
 		if n/3%3 == 0 {
