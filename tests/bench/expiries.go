@@ -38,10 +38,8 @@ func (b *bench) expiries(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"worker", "api"} {
-		if err := s.start(ctx, name); err != nil {
-			return err
-		}
+	if err := s.startAll(ctx); err != nil {
+		return err
 	}
 	before := s.creates(ctx, b.seconds)
 	at := time.Now().Add(leastExpiry + time.Duration(b.sizes.burst/openingPerSecond)*time.Second).Truncate(time.Second)

@@ -41,7 +41,7 @@ type sizes struct {
 }
 
 func main() {
-	only := flag.String("only", "", "one part: create, naive, settle, lifecycle, withdraw, streams or ledger (default: these), or growth, expiries or storm")
+	only := flag.String("only", "", "one part: create, naive, settle, lifecycle, withdraw, streams or ledger (default: these), or trace, growth, expiries or storm")
 	seconds := flag.Duration("for", 10*time.Second, "length of each load")
 	stateDir := flag.String("state-dir", "", "the stack's state folder (default: found from here)")
 	var of sizes
@@ -49,7 +49,7 @@ func main() {
 	flag.IntVar(&of.closed, "closed", 1_000_000, "closed charges of growth")
 	flag.IntVar(&of.burst, "burst", 10_000, "charges that expire at once, of expiries")
 	flag.IntVar(&of.storm, "storm", 20_000, "charges that are open when the worker is killed, of storm")
-	flag.BoolVar(&of.keep, "keep", false, "leave the databases of growth, expiries and storm behind, to look at their plans")
+	flag.BoolVar(&of.keep, "keep", false, "leave the databases of trace, growth, expiries and storm behind, to look at their plans")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -89,7 +89,7 @@ func (b *bench) parts(ctx context.Context, only string) error {
 	}{
 		{"create", b.create, false}, {"naive", b.naive, false}, {"settle", b.settle, false}, {"lifecycle", b.lifecycle, false},
 		{"withdraw", b.withdraw, false}, {"streams", b.streams, false}, {"ledger", b.ledger, false},
-		{"growth", b.growth, true}, {"expiries", b.expiries, true}, {"storm", b.storm, true},
+		{"trace", b.trace, true}, {"growth", b.growth, true}, {"expiries", b.expiries, true}, {"storm", b.storm, true},
 	} {
 		if only != part.name && (only != "" || part.asked) {
 			continue

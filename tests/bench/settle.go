@@ -68,27 +68,9 @@ func (c *clockwork) tell(hash string) {
 // settle measures from the node's own SETTLED event to the webhook's arrival,
 // one charge at a time, and counts the state transitions of such a charge.
 func (b *bench) settle(ctx context.Context) error {
-	clock := &clockwork{settled: map[string]time.Time{}, received: map[string]time.Time{}}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stopReceiver, url, err := receive(clock)
-	if err != nil {
-		return err
-	}
-	defer stopReceiver()
-	remove, err := b.endpoint(ctx, url, "charge.paid")
-	if err != nil {
-		return err
-	}
-	defer remove()
-	if err := b.watch(ctx, clock); err != nil {
-		return err
-	}
-	charges, err := b.payAll(ctx)
-	if err != nil {
-		return err
-	}
-	credit, err := clock.delays(ctx, charges)
+	charges, credit, err := b.paidOneByOne(ctx, &clockwork{settled: map[string]time.Time{}, received: map[string]time.Time{}})
 	if err != nil {
 		return err
 	}
@@ -101,6 +83,31 @@ func (b *bench) settle(ctx context.Context) error {
 	fmt.Printf("a paid charge with one healthy endpoint: %d state transitions\n\n", transitions)
 
 	return nil
+}
+
+// paidOneByOne pays charges, and gives their delays once all webhooks have come.
+// It watches the node until ctx ends.
+func (b *bench) paidOneByOne(ctx context.Context, clock *clockwork) ([]charge, *result, error) {
+	stopReceiver, url, err := receive(clock)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer stopReceiver()
+	remove, err := b.endpoint(ctx, url, "charge.paid")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer remove()
+	if err := b.watch(ctx, clock); err != nil {
+		return nil, nil, err
+	}
+	charges, err := b.payAll(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	credit, err := clock.delays(ctx, charges)
+
+	return charges, credit, err
 }
 
 // endpoint has events of that type delivered to url until it is removed.

@@ -42,7 +42,7 @@ const (
 	sideRole   = "LNTPAY_SANDBOX_DATABASE_URL"
 	sideScopes = "charges:read,charges:write,withdrawals:read,withdrawals:write,ledger:read,webhooks:read,webhooks:write"
 	// sideReady bounds how long its processes take to start.
-	sideReady = time.Minute
+	sideReady = 2 * time.Minute
 )
 
 // newSide makes the database and the workspace; nothing runs yet.
@@ -158,6 +158,20 @@ func (s *side) command(ctx context.Context, answer any, args ...string) error {
 	}
 
 	return json.Unmarshal(out, answer)
+}
+
+// startAll runs what the stack runs, one process or two.
+func (s *side) startAll(ctx context.Context) error {
+	if _, one := s.dev.Processes["serve"]; one {
+		return s.start(ctx, "serve")
+	}
+	for _, name := range []string{"worker", "api"} {
+		if err := s.start(ctx, name); err != nil {
+			return err
+		}
+	}
+
+	return nil
 }
 
 // start runs api, worker or serve.
