@@ -85,7 +85,7 @@ func (h *containers) open(ctx context.Context, binaries map[string]string) (err 
 	} else if err := h.prepare(binaries); err != nil {
 		return err
 	}
-	h.network, err = tcnetwork.New(ctx, tcnetwork.WithLabels(h.labels))
+	h.network, err = tcnetwork.New(ctx, tcnetwork.WithLabels(maps.Clone(h.labels)))
 
 	return err
 }
@@ -140,7 +140,9 @@ func (h *containers) place(name string, ports ...string) (place, error) {
 // the daemon has it: btcd, which starts alone, so that nobody races it.
 func (h *containers) run(ctx context.Context, at place, what program) (machine, error) {
 	request := testcontainers.ContainerRequest{
-		Labels:         h.labels,
+		// A copy: testcontainers writes its own labels into the map it gets,
+		// and two nodes start at once ("concurrent map writes").
+		Labels:         maps.Clone(h.labels),
 		Cmd:            append([]string{"/bin/" + filepath.Base(what.tool)}, what.args...),
 		Networks:       []string{h.network.Name},
 		NetworkAliases: map[string][]string{h.network.Name: {at.host}},
@@ -177,7 +179,10 @@ func (h *containers) run(ctx context.Context, at place, what program) (machine, 
 	if err != nil {
 		return nil, fmt.Errorf("container %s: %w", at.name, err)
 	}
-	h.built = true
+	if !h.built {
+		// By the first, alone: those that start at once only read it.
+		h.built = true
+	}
 
 	return b, nil
 }
