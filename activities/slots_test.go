@@ -79,7 +79,9 @@ func TestSlotsOfManyDeadEndpoints(t *testing.T) {
 				done()
 			}
 		}
+		s.mu.Lock()
 		t.Logf("%d dead endpoints take %d slots", dead, s.running)
+		s.mu.Unlock()
 		over.Store(true)
 		group.Wait()
 		require.Zero(t, refused)
