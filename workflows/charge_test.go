@@ -3,6 +3,7 @@ package workflows_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ const chargeID = "ch_01test"
 // activities obey; tests script its faults.
 type world struct {
 	env *testsuite.TestWorkflowEnvironment
+	mu  sync.Mutex // Held by an activity: the environment runs several at once.
 
 	exists     bool
 	claimed    bool
@@ -56,14 +58,25 @@ func newWorld(t *testing.T) *world {
 	register := func(name string, fn any) {
 		w.env.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}
-	register(workflows.ActivityOpenCharge, w.open)
-	register(workflows.ActivityLookAtCharge, w.look)
-	register(workflows.ActivitySettleCharge, w.settle)
-	register(workflows.ActivityExpireCharge, w.expire)
-	register(workflows.ActivityCancelCharge, w.cancel)
-	register(workflows.ActivityAttemptDelivery, w.attempt)
+	register(workflows.ActivityOpenCharge, oneAtATime(w, w.open))
+	register(workflows.ActivityLookAtCharge, oneAtATime(w, w.look))
+	register(workflows.ActivitySettleCharge, oneAtATime(w, w.settle))
+	register(workflows.ActivityExpireCharge, oneAtATime(w, w.expire))
+	register(workflows.ActivityCancelCharge, oneAtATime(w, w.cancel))
+	register(workflows.ActivityAttemptDelivery, oneAtATime(w, w.attempt))
 
 	return w
+}
+
+// oneAtATime is an activity of w that no other runs beside, as the row's lock
+// sees to it in Postgres.
+func oneAtATime[In, Out any](w *world, do func(context.Context, In) (Out, error)) func(context.Context, In) (Out, error) {
+	return func(ctx context.Context, in In) (Out, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+
+		return do(ctx, in)
+	}
 }
 
 // row puts an open charge into the world, as an earlier run left it.
