@@ -43,6 +43,10 @@ test-short: ## Run the tests that need no Lightning network
 test-sdk: ## Run the tests of sdk/go and the modules around it, which need nothing
 	for module in $(MODULES); do (cd $$module && go test $(ARGS) ./...); done
 
+.PHONY: race
+race: ## Run tests under the race detector, which needs gcc; PKG=./workflows for some
+	go run ./tests/cmd/withpostgres env CGO_ENABLED=1 go test -race -p $(PARALLEL) -timeout 60m $(ARGS) $(PKG)
+
 # How long each target is fuzzed, and which: FUZZ=bolt11.
 FUZZTIME ?= 30s
 FUZZ     ?=
